@@ -1,0 +1,136 @@
+import type { WireError } from './errors.ts';
+import type { Limits } from './limits.ts';
+
+/** Bump on any incompatible change; both ends refuse a different version. */
+export const WORKER_PROTOCOL = 1;
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export const TRANSPORTS = ['auto', 'uws', 'node'] as const;
+export type TransportChoice = (typeof TRANSPORTS)[number];
+export const ISOLATIONS = ['thread', 'process'] as const;
+export type Isolation = (typeof ISOLATIONS)[number];
+
+/**
+ * What an agent needs to know of its own configuration, validated and resolved by the supervisor's thread: variables
+ * are substituted, `~` is expanded, paths are absolute, defaults are filled in. Only this agent's secrets are in it.
+ */
+export interface AgentSettings {
+  /** What clients see; several agents may share one. */
+  readonly name: string;
+  readonly systemPrompt: string;
+  readonly model: ModelSettings;
+  readonly gateway: GatewaySettings;
+  /** One entry per key under `channels:` other than `websocket`, as written there. */
+  readonly bridges: readonly { readonly name: string; readonly config: Readonly<Record<string, unknown>> }[];
+  readonly dbPath: string;
+  readonly vaultPath: string;
+  readonly limits: Limits;
+  readonly logging: {
+    readonly level: LogLevel;
+    /** Size at which `logs/events.jsonl` is rotated, in bytes, and how many old files stay. */
+    readonly rotateBytes: number;
+    readonly keepFiles: number;
+  };
+  /** Every secret value of this agent's configuration: the log removes them wherever they appear. */
+  readonly secrets: readonly string[];
+}
+
+export interface ModelSettings {
+  /** `echo`, or a provider that this version does not serve yet. */
+  readonly provider: string;
+  readonly modelId: string | undefined;
+  /** Time the echo model waits before each token, in milliseconds. */
+  readonly delayMs: number;
+}
+
+export interface GatewaySettings {
+  /** Address to bind: `127.0.0.1` unless configured. */
+  readonly host: string;
+  readonly token: string | undefined;
+  /** Host header names accepted besides loopback ones. */
+  readonly allowedHosts: readonly string[];
+  /** Origins accepted besides loopback ones, as `scheme://host[:port]`. */
+  readonly allowedOrigins: readonly string[];
+  /** `loopback`: REST without credential while the same peer holds an authenticated WebSocket. */
+  readonly legacyRest: 'off' | 'loopback';
+}
+
+/** Which ports an agent may take, in the order in which it tries them. */
+export interface PortPlan {
+  /** Tried first when given: the port this agent had before. */
+  readonly first: number | undefined;
+  /** Then preferred … preferred + 99, ending at 65535; 0 means any free port. */
+  readonly preferred: number;
+  /** Ports that belong to other agents of this supervisor. */
+  readonly taken: readonly number[];
+}
+
+/** Handed over once: `workerData` of a thread, the first message to a process. Survives structured clone. */
+export interface WorkerInit {
+  readonly protocol: typeof WORKER_PROTOCOL;
+  readonly id: string;
+  readonly dir: string;
+  readonly version: string;
+  /** 1 for the first start under this supervisor, one more each time. */
+  readonly incarnation: number;
+  readonly isolation: Isolation;
+  readonly transport: TransportChoice;
+  readonly ports: PortPlan;
+  readonly settings: AgentSettings;
+  readonly heartbeatMs: number;
+}
+
+export type ShutdownReason = 'stop' | 'restart';
+
+/** Supervisor → worker. */
+export type WorkerCommand = {
+  readonly type: 'shutdown';
+  readonly reason: ShutdownReason;
+  /** Time for draining running turns, then for closing everything; both end within these, in milliseconds. */
+  readonly drainMs: number;
+  readonly closeMs: number;
+};
+
+/** Worker → supervisor. */
+export type WorkerReport =
+  | {
+      readonly type: 'worker.ready';
+      readonly port: number;
+      readonly transport: TransportKind;
+      /** Why the transport is not the default one, for the start line and agent-info. */
+      readonly transportNote: string | undefined;
+      readonly survivesTerminate: boolean;
+      /** What `agent-info` calls the model, for the table. */
+      readonly model: string;
+    }
+  | { readonly type: 'worker.heartbeat'; readonly beat: Heartbeat }
+  | { readonly type: 'worker.draining' }
+  /** The gateway's handles are gone: from here on the thread may be terminated. */
+  | { readonly type: 'worker.transportClosed' }
+  | { readonly type: 'worker.restartRequested'; readonly requestedBy: string }
+  /** Something an operator should see on the start line: a bridge that cannot be loaded, a fallback. */
+  | { readonly type: 'worker.warning'; readonly warning: WireError }
+  | { readonly type: 'worker.failed'; readonly error: WireError };
+
+export type TransportKind = 'uws' | 'node';
+
+export interface Heartbeat {
+  /** Monotonic milliseconds of the worker's own clock. */
+  readonly atMs: number;
+  /** How late the worker's timer fired, in milliseconds: the delay of its event loop. */
+  readonly lagMs: number;
+  /** Grows with every step of useful work: a turn accepted, a token, an outcome, a frame. */
+  readonly progress: number;
+  readonly turnsRunning: number;
+  readonly turnsWaiting: number;
+  readonly sockets: number;
+}
+
+/** What the host of a worker reports when it is gone; made by the supervisor's side, never sent. */
+export type WorkerExited = {
+  readonly type: 'worker.exited';
+  readonly exitCode: number;
+  readonly signal?: string;
+  readonly error?: WireError;
+};

@@ -1,0 +1,51 @@
+/**
+ * How one agent is supervised. The vocabulary is OTP's, so its documentation applies:
+ * https://www.erlang.org/doc/apps/stdlib/supervisor.html
+ */
+export interface ChildSpec {
+  /** Base name of the agent's directory; unique within a supervisor. */
+  readonly id: string;
+  /** Real path of the agent's directory. */
+  readonly dir: string;
+  /** permanent: always restart. transient: restart after a crash only. temporary: never. */
+  readonly restart: 'permanent' | 'transient' | 'temporary';
+  /** More than `intensity` restarts within `periodMs`, and the child is quarantined. */
+  readonly intensity: number;
+  readonly periodMs: number;
+  /** Pause before a restart: full jitter below a bound that doubles from min to max with each crash in the window. */
+  readonly backoffMsMin: number;
+  readonly backoffMsMax: number;
+  /** After running this long, earlier crashes are forgotten. */
+  readonly stableMs: number;
+  readonly startTimeoutMs: number;
+  /** Time for running turns to end, then for sockets, bridges and database to close. */
+  readonly drainMs: number;
+  readonly closeMs: number;
+}
+
+export const DEFAULT_SPEC = {
+  restart: 'permanent',
+  intensity: 5,
+  periodMs: 60_000,
+  backoffMsMin: 250,
+  backoffMsMax: 30_000,
+  stableMs: 60_000,
+  startTimeoutMs: 15_000,
+  drainMs: 5_000,
+  closeMs: 2_000,
+} as const satisfies Omit<ChildSpec, 'id' | 'dir'>;
+
+/** OTP's add_restart: keep the restarts inside the window, newest last. */
+export function recordRestart(
+  restarts: readonly number[],
+  nowMs: number,
+  periodMs: number,
+): readonly number[] {
+  return [...restarts.filter((at) => at > nowMs - periodMs), nowMs];
+}
+
+/** Full jitter (`random` in [0, 1)) below an exponentially growing bound; `restartCount` starts at 1. */
+export function backoffMs(spec: ChildSpec, restartCount: number, random: number): number {
+  const bound = Math.min(spec.backoffMsMin * 2 ** Math.max(0, restartCount - 1), spec.backoffMsMax);
+  return Math.round(bound * random);
+}
