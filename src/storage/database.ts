@@ -1,0 +1,105 @@
+/**
+ * Opens an agent's `openagent.db` and brings it up to date. One writer, the agent's own thread; every other program
+ * that locks the file is answered with patience that never blocks the thread (busy timeout 0, retried through the
+ * clock by the callers).
+ */
+import { createRequire } from 'node:module';
+import type BetterSqlite3 from 'better-sqlite3';
+import type { Clock } from '../contract/clock.ts';
+import { AppError, type ErrorCode } from '../contract/errors.ts';
+import { MIGRATIONS } from './migrations.ts';
+
+export type Database = BetterSqlite3.Database;
+
+const OPEN_ATTEMPTS_MAX = 40;
+const OPEN_RETRY_MS = 50;
+/** Pages of WAL after which a commit checkpoints by itself: 32 MiB. Usually the idle checkpoint comes first. */
+const WAL_PAGES_MAX = 8_192;
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Throws AppError: `storage.locked` after two seconds of another program's lock, `storage.corrupt`, `storage.full`,
+ * `storage.version` (written by a newer version), `storage.unavailable`.
+ */
+export async function openDatabase(path: string, clock: Clock): Promise<Database> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return openOnce(path);
+    } catch (cause) {
+      const error = toStorageError(cause, path);
+      if (error.code !== 'storage.locked' || attempt >= OPEN_ATTEMPTS_MAX) throw error;
+      await new Promise<void>((resolve) => void clock.setTimeout(resolve, OPEN_RETRY_MS));
+    }
+  }
+}
+
+function openOnce(path: string): Database {
+  // better-sqlite3 is native and stays outside the bundle.
+  const SqliteDatabase = require('better-sqlite3') as typeof BetterSqlite3;
+  const db = new SqliteDatabase(path, { timeout: 0 });
+  try {
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    db.pragma('foreign_keys = ON');
+    db.pragma(`wal_autocheckpoint = ${WAL_PAGES_MAX}`);
+    migrate(db, path);
+    return db;
+  } catch (cause) {
+    db.close();
+    throw cause;
+  }
+}
+
+function migrate(db: Database, path: string): void {
+  const version = db.pragma('user_version', { simple: true }) as number;
+  if (version > MIGRATIONS.length) {
+    throw new AppError(
+      'storage.version',
+      `${path} was written by a newer version (schema ${version}, this one knows ${MIGRATIONS.length}): run that version, or restore a backup`,
+    );
+  }
+  if (version === MIGRATIONS.length) return;
+  const run = db.transaction(() => {
+    for (const migration of MIGRATIONS.slice(version)) db.exec(migration.sql);
+    db.pragma(`user_version = ${MIGRATIONS.length}`);
+  });
+  run.immediate();
+}
+
+const CODES: Readonly<Record<string, { code: ErrorCode; what: string }>> = {
+  SQLITE_BUSY: { code: 'storage.locked', what: 'is locked by another program; close it, or wait' },
+  SQLITE_LOCKED: { code: 'storage.locked', what: 'is locked by another program; close it, or wait' },
+  SQLITE_CORRUPT: {
+    code: 'storage.corrupt',
+    what: 'is damaged; restore a backup, or move the file away to begin with an empty one',
+  },
+  SQLITE_NOTADB: {
+    code: 'storage.corrupt',
+    what: 'is not an SQLite database; restore a backup, or move the file away to begin with an empty one',
+  },
+  SQLITE_FULL: { code: 'storage.full', what: 'cannot grow: the disk is full; free some space' },
+};
+
+/** Names the file and what to do; anything SQLite says that is not in the table is `storage.unavailable`. */
+export function toStorageError(cause: unknown, path: string): AppError {
+  if (AppError.is(cause)) return cause;
+  const sqliteCode = sqliteCodeOf(cause);
+  if (sqliteCode === undefined) {
+    return new AppError('storage.unavailable', `${path} cannot be opened: ${messageOf(cause)}`, { cause });
+  }
+  const known = Object.entries(CODES).find(([prefix]) => sqliteCode.startsWith(prefix))?.[1];
+  const code = known?.code ?? 'storage.unavailable';
+  const what = known?.what ?? `cannot be used: ${messageOf(cause)} (${sqliteCode})`;
+  return new AppError(code, `${path} ${what}`, { cause });
+}
+
+/** `SQLITE_…` of an error of better-sqlite3, by shape; undefined for everything else. */
+export function sqliteCodeOf(cause: unknown): string | undefined {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
