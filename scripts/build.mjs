@@ -1,0 +1,147 @@
+/**
+ * Builds dist/: one file for an agent's thread, one for the host process, their boot files, and the code caches for the
+ * Node that runs this. Reads and writes local files only. `npm start` and `npm test` run it first.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const BOOT = join(ROOT, 'src/boot');
+export const ENTRIES = { agent: 'src/actors/agent-worker.ts', host: 'src/supervisor/host.ts' };
+
+/** Native code, and what is only ever loaded from its own files. */
+const EXTERNAL = ['better-sqlite3', 'uWebSockets.js', 'esbuild'];
+
+const SHARED_OPTIONS = {
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  external: EXTERNAL,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  charset: 'ascii',
+  write: false,
+  metafile: true,
+  logLevel: 'warning',
+  absWorkingDir: ROOT,
+};
+
+/**
+ * A bundle is an expression: the function that src/boot/load-bundle.cjs calls. `import()` left in it goes through the
+ * boot file's own, because one inside a `vm.Script` needs a loader that Node calls experimental and warns about.
+ */
+const WRAPPER = {
+  banner: {
+    js:
+      '(function (exports, require, module, __filename, __dirname, $mport) {"use strict";' +
+      'const $metaUrl = require("node:url").pathToFileURL(__filename).href;',
+  },
+  footer: { js: '})' },
+};
+
+async function packageVersion() {
+  return JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version;
+}
+
+/** One entry and all it imports, as text. `$mport` is as long as `import`: the source map stays true. */
+export async function bundle(entry, name) {
+  const result = await build({
+    ...SHARED_OPTIONS,
+    ...WRAPPER,
+    entryPoints: [entry],
+    outfile: join(ROOT, 'dist', `${name}.cjs`),
+    sourcemap: 'external',
+    define: {
+      'import.meta.url': '$metaUrl',
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+      'process.env.PACKAGE_VERSION': JSON.stringify(await packageVersion()),
+    },
+  });
+  const text = (file) => result.outputFiles.find(({ path }) => path.endsWith(file)).text;
+  const code = text('.cjs').replaceAll(/(?<![\w$.])import\(/g, '$mport(');
+  const hash = createHash('sha256').update(code).digest('hex').slice(0, 12);
+  return { name, code, hash, map: text('.map'), metafile: result.metafile };
+}
+
+/** The boot files know the bundles they belong to by hash. */
+async function bundleBoot(entry, bundles) {
+  const hashes = bundles.map(({ name, hash }) => [
+    `process.env.${name.toUpperCase()}_BUNDLE_HASH`,
+    JSON.stringify(hash),
+  ]);
+  const result = await build({
+    ...SHARED_OPTIONS,
+    entryPoints: [entry],
+    outfile: 'out.cjs',
+    define: {
+      ...Object.fromEntries(hashes),
+      'process.env.PACKAGE_VERSION': JSON.stringify(await packageVersion()),
+    },
+  });
+  return result.outputFiles[0].text;
+}
+
+/** A running supervisor may start an agent while this runs: files appear whole, a bundle before its boot file. */
+async function writeFiles(dir, files) {
+  await mkdir(dir, { recursive: true });
+  for (const [file, text] of files) {
+    const temporary = join(dir, `.${file}.${process.pid}.tmp`);
+    await writeFile(temporary, text);
+    await rename(temporary, join(dir, file));
+  }
+}
+
+/** `entries`: name → source file. */
+export async function buildInto(dir, entries) {
+  for (const [name, entry] of Object.entries(entries)) {
+    if (!existsSync(join(ROOT, entry))) throw new Error(`Cannot build dist/${name}.cjs: ${entry} is missing`);
+  }
+  const bundles = await Promise.all(Object.entries(entries).map(([name, entry]) => bundle(entry, name)));
+  const boots = ['agent-boot.cjs', 'host-boot.cjs', 'warm-agent.cjs', 'make-code-cache.ts'];
+  const bootFiles = boots.map(async (file) => [
+    `${basename(file, file.endsWith('.ts') ? '.ts' : '.cjs')}.cjs`,
+    await bundleBoot(join(BOOT, file), bundles),
+  ]);
+  await writeFiles(dir, [
+    ...bundles.flatMap(({ name, code, map }) => [
+      [`${name}.cjs`, code],
+      [`${name}.cjs.map`, map],
+    ]),
+    ...(await Promise.all(bootFiles)),
+  ]);
+  return bundles;
+}
+
+/** In a process of its own: it runs an agent. Without a cache everything works, so its failure is only told. */
+export function makeCodeCaches(dir) {
+  const maker = spawnSync(process.execPath, [join(dir, 'make-code-cache.cjs')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    timeout: 30_000,
+  });
+  if (maker.error) process.stderr.write(`No code cache was made: ${maker.error.message}\n`);
+}
+
+async function main() {
+  const dir = join(ROOT, 'dist');
+  const bundles = await buildInto(dir, ENTRIES);
+  makeCodeCaches(dir);
+  const sizes = bundles.map(
+    ({ name, code }) => `${basename(dir)}/${name}.cjs ${Math.round(code.length / 1024)} KiB`,
+  );
+  if (process.argv.includes('--verbose')) process.stdout.write(`${sizes.join(', ')} in ${dirname(dir)}\n`);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  main().catch((error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  });
+}

@@ -1,0 +1,57 @@
+'use strict';
+/**
+ * Runs a bundle of dist/ with V8's code cache, so that fifty threads do not compile the same file fifty times. The cache
+ * is an accelerator and nothing else: when it is missing, torn, or another Node's, the bundle runs from its source.
+ */
+const { readFileSync, rmSync } = require('node:fs');
+const { dirname } = require('node:path');
+const { cachedDataVersionTag } = require('node:v8');
+const { Script, constants } = require('node:vm');
+
+/** Its name carries all that decides whether V8 would take it: another Node, processor, flag or bundle just misses. */
+function cacheFileOf(bundleFile, bundleHash) {
+  const tag = cachedDataVersionTag().toString(16);
+  return `${bundleFile}.${bundleHash}.${process.version}-${process.arch}-${tag}.cache`;
+}
+
+function readCache(cacheFile) {
+  try {
+    return readFileSync(cacheFile);
+  } catch {
+    return undefined; // not there or not readable: the same to us, the bundle is compiled
+  }
+}
+
+/** V8 will never take this one; once it is gone the host makes it anew. */
+function forget(cacheFile) {
+  try {
+    rmSync(cacheFile, { force: true });
+  } catch {
+    // dist/ is read-only: every start compiles, and works
+  }
+}
+
+/** `isCached` is false when V8 compiled the source; `script` can then make the cache that was missing. */
+function compileBundle(bundleFile, bundleHash) {
+  const cacheFile = cacheFileOf(bundleFile, bundleHash);
+  const cachedData = readCache(cacheFile);
+  // The build writes ASCII only: read as latin1 the source needs one byte a character in each thread's heap.
+  const script = new Script(readFileSync(bundleFile, 'latin1'), {
+    filename: bundleFile,
+    cachedData,
+    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+  if (script.cachedDataRejected) forget(cacheFile);
+  return { script, cacheFile, isCached: cachedData !== undefined && !script.cachedDataRejected };
+}
+
+/** `require` and `importModule` belong to a real file beside the bundle, so that both resolve as the bundle expects. */
+function runBundle(bundleFile, bundleHash, { require, importModule }) {
+  const compiled = compileBundle(bundleFile, bundleHash);
+  const module = { exports: {} };
+  const run = compiled.script.runInThisContext();
+  run(module.exports, require, module, bundleFile, dirname(bundleFile), importModule);
+  return { ...compiled, exports: module.exports };
+}
+
+module.exports = { cacheFileOf, compileBundle, runBundle };

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { type Bundle, buildInto, bundle, ENTRIES, makeCodeCaches } from '../../scripts/build.mjs';
+import { cacheFileOf, compileBundle, runBundle } from '../../src/boot/load-bundle.cjs';
+
+const FIXTURES = { agent: 'test/fixtures/boot/agent.ts', host: 'test/fixtures/boot/host.ts' };
+const require = createRequire(import.meta.url);
+
+let dist: string;
+let agent: Bundle;
+
+before(async () => {
+  dist = await mkdtemp(join(tmpdir(), 'openagent-dist-'));
+  const bundles = await buildInto(dist, FIXTURES);
+  agent = bundles.find(({ name }) => name === 'agent') as Bundle;
+  makeCodeCaches(dist);
+});
+after(() => rm(dist, { recursive: true, force: true }));
+beforeEach(() => {
+  globalThis.heavyModuleLoads = undefined;
+});
+
+function bundleFile(): string {
+  return join(dist, 'agent.cjs');
+}
+
+function run() {
+  return runBundle(bundleFile(), agent.hash, {
+    require,
+    importModule: (specifier) => import(specifier),
+  });
+}
+
+test('the build leaves a code cache that this Node takes', () => {
+  assert.equal(run().isCached, true);
+});
+
+test('the cache holds what an agent compiles while it starts, not only its outermost function', async (t) => {
+  const cacheFile = cacheFileOf(bundleFile(), agent.hash);
+  const warm = await stat(cacheFile);
+  await rename(cacheFile, `${cacheFile}.away`);
+  t.after(() => rename(`${cacheFile}.away`, cacheFile));
+  const cold = compileBundle(bundleFile(), agent.hash).script.createCachedData();
+  assert.ok(warm.size > cold.byteLength, `${warm.size} > ${cold.byteLength}`);
+});
+
+test('a torn cache is passed over, and removed so that the host makes it anew', async () => {
+  const cacheFile = cacheFileOf(bundleFile(), agent.hash);
+  await truncate(cacheFile, 100);
+  const { isCached, exports } = run();
+  assert.equal(isCached, false);
+  assert.equal(typeof exports.loadHeavy, 'function');
+  await assert.rejects(truncate(cacheFile), { code: 'ENOENT' });
+  makeCodeCaches(dist);
+  assert.equal(run().isCached, true);
+});
+
+test('the cache of another Node, processor or bundle is not even looked at', async () => {
+  const cacheFile = cacheFileOf(bundleFile(), agent.hash);
+  for (const part of [process.version, process.arch, agent.hash]) assert.ok(cacheFile.includes(part), part);
+  await rename(cacheFile, `${cacheFile}.away`);
+  assert.equal(run().isCached, false);
+  await rename(`${cacheFile}.away`, cacheFile);
+});
+
+test('a module imported dynamically is in the bundle and runs on first use only', async () => {
+  const { loadHeavy } = run().exports as { loadHeavy: () => Promise<string> };
+  assert.equal(globalThis.heavyModuleLoads, undefined);
+  assert.equal(await loadHeavy(), 'loaded on first use');
+  await loadHeavy();
+  assert.equal(globalThis.heavyModuleLoads, 1);
+});
+
+test('a module of the user is imported from its own file', async () => {
+  const file = join(dist, 'bridge.mjs');
+  await writeFile(file, 'export const name = "mine"; export const url = import.meta.url;');
+  const { loadByUrl } = run().exports as {
+    loadByUrl: (url: string) => Promise<{ name: string; url: string }>;
+  };
+  const loaded = await loadByUrl(pathToFileURL(file).href);
+  assert.equal(loaded.name, 'mine');
+  assert.equal(loaded.url, pathToFileURL(file).href);
+});
+
+test('import.meta.url is the bundle itself', () => {
+  const { whereAmI } = run().exports as { whereAmI: () => string };
+  assert.equal(whereAmI(), pathToFileURL(bundleFile()).href);
+});
+
+test('a missing entry is named', async () => {
+  await assert.rejects(buildInto(dist, { agent: 'src/nowhere.ts' }), /src\/nowhere\.ts is missing/);
+});
+
+/** Files of the bundle that run when it starts: reached from the entry without an `import()`. */
+function startsWith({ metafile }: Bundle, entry: string): string[] {
+  const reached = new Set([entry]);
+  for (const file of reached) {
+    for (const { path, kind, external } of metafile.inputs[file]?.imports ?? []) {
+      if (!external && kind !== 'dynamic-import') reached.add(path);
+    }
+  }
+  return [...reached];
+}
+
+test("an agent's thread starts without the libraries that only the host or a later use needs", async () => {
+  const started = startsWith(await bundle(ENTRIES.agent, 'agent'), ENTRIES.agent);
+  assert.ok(started.length > 5, 'the entry imports something');
+  const heavy = /node_modules\/(zod|yaml|commander|cli-table3|fastest-levenshtein|picocolors)\//;
+  assert.deepEqual(
+    started.filter((file) => heavy.test(file)),
+    [],
+  );
+});
