@@ -1,0 +1,77 @@
+/**
+ * What the host tells whoever started it. Two forms of the same facts: lines and a table for people, one JSON object a
+ * line for programs. Both are documented in `docs/command-line.md`; scripts wait for these lines, so they do not change
+ * shape. A report only looks on: nothing that happens in here decides anything.
+ */
+import type { WireError } from '../../contract/errors.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import type { AgentStatus } from '../fleet.ts';
+
+export interface Report {
+  /** Ids that will be reported on, so that columns line up. */
+  expect(ids: readonly string[]): void;
+  /** A directory that did not exist and was made. */
+  created(dir: string): void;
+  /** Every change is offered; what has not changed for a reader is left out. */
+  agent(status: AgentStatus): void;
+  /** `id` is absent where the warning is about the command line or the supervisor itself. */
+  warning(warning: WireError, id: string | undefined): void;
+  /** Once: every agent has started or failed for the first time. */
+  settled(agents: readonly AgentStatus[]): Promise<void>;
+  /** A signal came, and what is done about it. */
+  stopping(signal: string, how: 'drain' | 'force'): void;
+  /** The last thing said. */
+  stopped(exitCode: ExitCode, wedged: readonly string[]): void;
+  /** What an agent's own code printed. */
+  output(id: string, text: string): void;
+  /** A failure nobody foresaw, with its stack. */
+  defect(error: unknown): void;
+}
+
+/** The part of a stream that reports write to. */
+export interface ReportStream {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+export interface ReportOptions {
+  readonly out: ReportStream;
+  readonly err: ReportStream;
+  /** NO_COLOR, FORCE_COLOR and TERM are looked at. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly monotonicMs: () => number;
+  readonly wallMs: () => number;
+}
+
+/** `http://host:port` of a running agent. An IPv6 literal is bracketed, as URLs want it. */
+export function agentUrl(status: Pick<AgentStatus, 'host' | 'port'>): string | undefined {
+  if (status.port === undefined) return undefined;
+  const host = status.host ?? '127.0.0.1';
+  return `http://${host.includes(':') ? `[${host}]` : host}:${status.port}`;
+}
+
+/** True the first time and whenever something a reader sees has changed: heartbeats are not news. */
+export function createChangeFilter(): (status: AgentStatus) => boolean {
+  const seen = new Map<string, string>();
+  return (status) => {
+    const { state, name, host, port, model, transport, transportNote, restarts, reason } = status;
+    const facts = [state, name, host, port, model, transport, transportNote, restarts, reason];
+    const key = JSON.stringify(facts);
+    if (seen.get(status.dir) === key) return false;
+    seen.set(status.dir, key);
+    return true;
+  };
+}
+
+/** Several reasons for one refusal, as one: the first gives the code, all are told. */
+export function joinErrors(errors: readonly WireError[]): WireError {
+  const [first, ...others] = errors;
+  if (first === undefined) return { code: 'internal', message: 'Refused without a reason' };
+  if (others.length === 0) return first;
+  return {
+    code: first.code,
+    message: errors.map((error) => error.message).join('\n'),
+    details: { errors },
+  };
+}
