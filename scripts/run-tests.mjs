@@ -1,0 +1,73 @@
+/**
+ * Runs test/<kind>/<name>.test.ts, each file in a process of its own, two at once.
+ *
+ *   npm test                        everything
+ *   npm test -- storage e2e/ports   only files whose path holds one of these words
+ *   npm test -- --transport node    the agents of the suite serve over node:http
+ *   npm test -- --test-name-pattern=drain   any option of `node --test`
+ */
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const REPORTER = new URL('test-reporter.mjs', import.meta.url).href;
+const FILE_MS = 150_000;
+
+export function testFiles() {
+  const kinds = readdirSync(join(ROOT, 'test'), { withFileTypes: true }).filter((entry) =>
+    entry.isDirectory(),
+  );
+  return kinds
+    .flatMap(({ name }) => readdirSync(join(ROOT, 'test', name)).map((file) => `test/${name}/${file}`))
+    .filter((file) => file.endsWith('.test.ts'))
+    .sort();
+}
+
+/** Resolves with the exit code of `node --test`. */
+export function runTests(files, { env = {}, nodeOptions = [], fileMs = FILE_MS } = {}) {
+  // Without a file `node --test` would run whatever looks like a test to it.
+  if (files.length === 0) throw new Error('No test file matches');
+  const args = [
+    ...['--import', 'tsx', '--conditions=development', '--test', '--test-concurrency=2'],
+    ...[`--test-timeout=${fileMs}`, `--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout'],
+    ...nodeOptions,
+    ...files,
+  ];
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
+  // Ctrl-C reaches the whole group: the runner waits for its files, and we for the runner.
+  process.on('SIGINT', () => {});
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (exitCode) => resolve(exitCode ?? 1));
+  });
+}
+
+async function main() {
+  const own = process.argv.slice(2).filter((arg) => !arg.startsWith('--test-'));
+  const { values, positionals } = parseArgs({
+    args: own,
+    options: { transport: { type: 'string' } },
+    allowPositionals: true,
+  });
+  const files = testFiles().filter(
+    (file) => positionals.length === 0 || positionals.some((word) => file.includes(word)),
+  );
+  process.exitCode = await runTests(files, {
+    env: values.transport === undefined ? {} : { OPENAGENT_TEST_TRANSPORT: values.transport },
+    nodeOptions: process.argv.slice(2).filter((arg) => arg.startsWith('--test-')),
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  main().catch((error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  });
+}
