@@ -1,0 +1,65 @@
+/** What a start of the agent does with the turns that earlier starts left open. */
+import type { Clock } from '../../contract/clock.ts';
+import type { AttachmentInfo } from '../../contract/frames.ts';
+import type { Limits } from '../../contract/limits.ts';
+import type { Log } from '../../logging/log.ts';
+import type { Journal } from '../../storage/journal.ts';
+import type { OpenTurn } from '../../storage/turn-record.ts';
+import type { Deliveries } from './deliveries.ts';
+import { createTurn, type Turn, turnFrames } from './turn.ts';
+
+export interface RecoveryContext {
+  readonly journal: Journal;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly deliveries: Deliveries;
+}
+
+/** `run` gets every turn that is to run (again), in order of acceptance. */
+export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void): void {
+  const { journal, log, deliveries } = context;
+  const counts = { run: 0, interrupted: 0, undelivered: 0 };
+  for (const open of journal.openTurns()) {
+    if (open.endedAtMs !== undefined) {
+      counts.undelivered += 1;
+      deliveries.remember(open.id, open.client);
+      continue;
+    }
+    const turn = toTurn(open);
+    const why = interruption(open, context.limits);
+    if (why === undefined) {
+      counts.run += 1;
+      run(turn);
+    } else {
+      counts.interrupted += 1;
+      interrupt(context, turn, why);
+    }
+  }
+  if (counts.run + counts.interrupted + counts.undelivered > 0) log.info('journal.recovered', counts);
+}
+
+function interruption(open: OpenTurn, limits: Limits): string | undefined {
+  if (open.effects > 0) {
+    return 'The agent went down while this was running, after it had begun to act. It was not repeated, so that nothing happens twice: look at what was done, and send it again if needed.';
+  }
+  if (open.attempts >= limits.attemptsPerTurn) {
+    return `The agent went down each of the ${open.attempts + 1} times this was running. It was not tried again.`;
+  }
+  return undefined;
+}
+
+function interrupt({ journal, log, clock, deliveries }: RecoveryContext, turn: Turn, message: string): void {
+  const code = 'turn.interrupted';
+  const frame = turnFrames.error(turn, { code, message });
+  const outcome = { state: 'interrupted' as const, code, frame } as const;
+  log.error('message.error', { turn_id: turn.turnId, session_id: turn.sessionId, code });
+  journal.settle(turn.rowId, outcome, clock.wallMs(), turn.client.isNamed, () =>
+    deliveries.deliver(turn.rowId, turn.client, frame, undefined),
+  );
+}
+
+function toTurn(open: OpenTurn): Turn {
+  const attachments = open.attachments === null ? [] : (JSON.parse(open.attachments) as AttachmentInfo[]);
+  return createTurn({ ...open, rowId: open.id, text: open.text ?? '', attachments }, undefined, true);
+}

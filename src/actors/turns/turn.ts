@@ -1,0 +1,71 @@
+/** One message on its way to its outcome, in memory; and the frames that speak of it. */
+import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
+import type { WireError } from '../../contract/errors.ts';
+import type { Outlet } from '../../gateway/ws/turn-service.ts';
+import { type ClientKey, type SessionId, turnIdOf } from '../../storage/turn-record.ts';
+
+export interface Turn {
+  readonly rowId: number;
+  readonly turnId: string;
+  readonly sessionId: SessionId;
+  readonly client: ClientKey;
+  readonly messageId: string | undefined;
+  readonly text: string;
+  readonly attachments: readonly AttachmentInfo[];
+  /** A start of the agent found it unfinished: it may have run before. */
+  readonly isRecovered: boolean;
+  readonly acceptedAtMs: number;
+  /** pending: not durable yet. ended: its outcome is on its way to disk, or there. */
+  phase: 'pending' | 'waiting' | 'running' | 'ended';
+  /** Asked to be dropped while it was still pending. */
+  isWithdrawn: boolean;
+  /** Where its frames go while that is open; another connection of the same client otherwise. */
+  outlet: Outlet | undefined;
+  abort: AbortController | undefined;
+}
+
+export interface TurnInput {
+  readonly rowId: number;
+  readonly sessionId: SessionId;
+  readonly client: ClientKey;
+  readonly messageId: string | undefined;
+  readonly text: string;
+  readonly attachments: readonly AttachmentInfo[];
+  readonly acceptedAtMs: number;
+}
+
+export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecovered: boolean): Turn {
+  return {
+    rowId: input.rowId,
+    turnId: turnIdOf(input.rowId),
+    sessionId: input.sessionId,
+    client: input.client,
+    messageId: input.messageId,
+    text: input.text,
+    attachments: input.attachments,
+    acceptedAtMs: input.acceptedAtMs,
+    isRecovered,
+    phase: 'pending',
+    isWithdrawn: false,
+    outlet,
+    abort: undefined,
+  };
+}
+
+function tags(turn: Turn): { session_id: SessionId; turn_id: string; id?: string } {
+  const common = { session_id: turn.sessionId, turn_id: turn.turnId };
+  return turn.messageId === undefined ? common : { ...common, id: turn.messageId };
+}
+
+const toText = (frame: ServerFrame): string => JSON.stringify(frame);
+
+export const turnFrames = {
+  queued: (turn: Turn, position: number) => toText({ type: 'queued', position, ...tags(turn) }),
+  status: (turn: Turn, text: string) => toText({ type: 'status', text, ...tags(turn) }),
+  delta: (turn: Turn, seq: number, text: string) => toText({ type: 'delta', seq, text, ...tags(turn) }),
+  response: (turn: Turn, answer: { text: string; attachments: AttachmentInfo[] | null; model: string }) =>
+    toText({ type: 'response', ...answer, ...tags(turn) }),
+  error: (turn: Turn, error: WireError) =>
+    toText({ type: 'error', text: error.message, code: error.code, ...tags(turn) }),
+  complete: (turn: Turn) => toText({ type: 'turn_complete', ...tags(turn) }),
+};
