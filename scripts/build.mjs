@@ -105,7 +105,7 @@ export async function buildInto(dir, entries) {
     if (!existsSync(join(ROOT, entry))) throw new Error(`Cannot build dist/${name}.cjs: ${entry} is missing`);
   }
   const bundles = await Promise.all(Object.entries(entries).map(([name, entry]) => bundle(entry, name)));
-  const boots = ['agent-boot.cjs', 'host-boot.cjs', 'warm-agent.cjs', 'make-code-cache.ts'];
+  const boots = ['agent-boot.cjs', 'host-boot.cjs', 'warm-agent.cjs', 'warm-host.cjs', 'make-code-cache.ts'];
   const bootFiles = boots.map(async (file) => [
     `${basename(file, file.endsWith('.ts') ? '.ts' : '.cjs')}.cjs`,
     await bundleBoot(join(BOOT, file), bundles),

@@ -2,8 +2,9 @@
  * Makes the code caches of dist/ for the Node that runs it: at build, and by the host's wish when its Node has none yet.
  * The agent is really started, in a throw-away directory, so that what its start compiles is what the cache holds.
  */
+import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -76,6 +77,37 @@ async function warmAgentCache(dir: string): Promise<Buffer> {
   return data;
 }
 
+/** The code cache of a host whose only agent has just become ready. */
+async function warmHostCache(dir: string): Promise<Buffer> {
+  const codeCacheFile = join(dir, 'host.cache');
+  const host = fork(join(__dirname, 'warm-host.cjs'), [join(dir, 'agent'), '--json', '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+  });
+  const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()));
+  try {
+    await withDeadline(settledOf(host), READY_MS, 'the host was not ready in time');
+    const written = new Promise((resolve) => host.once('message', resolve));
+    host.send({ codeCacheFile });
+    await withDeadline(written, READY_MS, 'the host gave no code cache in time');
+    return await readFile(codeCacheFile);
+  } finally {
+    host.kill('SIGKILL'); // nothing in its directory is worth an orderly end
+    await ended;
+  }
+}
+
+function settledOf(host: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let printed = '';
+    host.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+      if (printed.includes('"type":"settled"')) resolve();
+    });
+    host.once('error', reject);
+    host.once('exit', (exitCode) => reject(new Error(`the host ended with exit code ${exitCode}`)));
+  });
+}
+
 function readyOf(worker: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     worker.on('message', (report: WorkerReport) => {
@@ -122,18 +154,16 @@ async function removeOutdated(bundleFile: string, bundleHash: string): Promise<v
   }
 }
 
-async function makeCache(name: string, hash: string, warm: (() => Promise<Buffer>) | undefined) {
+async function makeCache(name: string, hash: string, warm: () => Promise<Buffer>): Promise<void> {
   const bundleFile = join(__dirname, `${name}.cjs`);
   const cacheFile = cacheFileOf(bundleFile, hash);
   await removeOutdated(bundleFile, hash);
   if (existsSync(cacheFile)) return;
-  const cache = warm ? warm().catch((error: Error) => explain(name, error, bundleFile, hash)) : undefined;
-  await writeAtomically(cacheFile, (await cache) ?? coldCache(bundleFile, hash));
-}
-
-function explain(name: string, error: Error, bundleFile: string, hash: string): Buffer {
-  process.stderr.write(`The ${name}'s code cache holds less than it could: ${error.message}\n`);
-  return coldCache(bundleFile, hash);
+  const cache = await warm().catch((error: Error) => {
+    process.stderr.write(`The ${name}'s code cache holds less than it could: ${error.message}\n`);
+    return coldCache(bundleFile, hash);
+  });
+  await writeAtomically(cacheFile, cache);
 }
 
 async function main(): Promise<void> {
@@ -141,7 +171,7 @@ async function main(): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'openagent-code-cache-'));
   try {
     await makeCache('agent', AGENT_HASH, () => warmAgentCache(dir));
-    await makeCache('host', HOST_HASH, undefined);
+    await makeCache('host', HOST_HASH, () => warmHostCache(dir));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
