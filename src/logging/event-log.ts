@@ -1,0 +1,163 @@
+/**
+ * `logs/events.jsonl` of one agent: levels, the shape of a line, secrets out, everything else in. A call of the log
+ * never throws, whatever it is given and whatever the disk does, or logging a failure would become one.
+ *
+ * pino builds the line (0.8 µs); `redact.ts` and `log-file.ts` are its destination, for which see there. The head of
+ * a line, `{"ts":…,"event":…`, goes through pino's timestamp hook: it is the only text pino writes before the fields.
+ */
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import type { Clock } from '../contract/clock.ts';
+import type { LogLevel } from '../contract/worker-protocol.ts';
+import type { Log, LogFields } from './log.ts';
+import { openLogFile } from './log-file.ts';
+import { createRedactor } from './redact.ts';
+
+export interface EventLogOptions {
+  /** `<agent>/logs`; made when it is not there. */
+  readonly dir: string;
+  readonly level: LogLevel;
+  readonly rotateBytes: number;
+  readonly keepFiles: number;
+  /** Removed wherever they appear, beside what looks like a secret by its name or form. */
+  readonly secrets: readonly string[];
+  readonly clock: Clock;
+  /** Told once when the file cannot be written; the log goes on and recovers by itself. */
+  readonly onProblem: (error: unknown) => void;
+}
+
+export interface EventLog extends Log {
+  setLevel(level: LogLevel): void;
+  flush(): Promise<void>;
+  /** For the exit hook of a thread, where nothing can be awaited. Tries once: a full disk does not hold an exit up. */
+  flushSync(): void;
+  close(): Promise<void>;
+}
+
+const RANK = { debug: 20, info: 30, warn: 40, error: 50 } as const satisfies Record<LogLevel, number>;
+/** A longer line keeps its head only: nobody reads it, and `tail` on it hurts. */
+const LINE_CHARS = 64 * 1024;
+const NO_FIELDS: LogFields = Object.freeze({});
+/** What a field may not replace, and a key that no field has, to keep pino's own rules for errors and texts out. */
+const HEAD_KEYS = ['ts', 'event'] as const;
+const NO_KEY = '(none)';
+
+export function openEventLog(options: EventLogOptions): EventLog {
+  const { clock } = options;
+  const redact = createRedactor(options.secrets);
+  const file = openLogFile({
+    path: join(options.dir, 'events.jsonl'),
+    rotateBytes: options.rotateBytes,
+    keepFiles: options.keepFiles,
+    clock,
+    onProblem: options.onProblem,
+    lostLine: (count) => `${toHead(clock, 'log.dropped', 'warn')},"count":${count}}\n`,
+  });
+  let rank: number = RANK[options.level];
+  let head = '';
+  const lines = createLineBuilder(
+    () => head,
+    (line) =>
+      file.append(redact(line.length > LINE_CHARS ? `${head},"truncated_chars":${line.length}}\n` : line)),
+  );
+
+  const write = (level: LogLevel, event: string, fields: LogFields): void => {
+    if (RANK[level] < rank) return;
+    head = toHead(clock, String(event), level);
+    try {
+      lines.info(toFields(fields));
+    } catch (error) {
+      // A getter or toJSON of somebody's object threw: the event itself is still worth a line.
+      file.append(redact(`${head},"unserialisable":${JSON.stringify(toText(error))}}\n`));
+    }
+  };
+
+  return {
+    debug: (event, fields = NO_FIELDS) => write('debug', event, fields),
+    info: (event, fields = NO_FIELDS) => write('info', event, fields),
+    warn: (event, fields = NO_FIELDS) => write('warn', event, fields),
+    error: (event, fields = NO_FIELDS) => write('error', event, fields),
+    isEnabled: (level) => RANK[level] >= rank,
+    setLevel: (level) => {
+      rank = RANK[level];
+    },
+    flush: async () => file.flush(),
+    flushSync: () => file.flush(),
+    close: async () => file.close(),
+  };
+}
+
+function createLineBuilder(head: () => string, write: (line: string) => void): Logger {
+  return pino(
+    {
+      base: null,
+      errorKey: NO_KEY,
+      messageKey: NO_KEY,
+      serializers: {},
+      // pino joins level and timestamp without a comma between them: `{` and our head without its brace.
+      formatters: { level: () => ({}), log: toPlainFields },
+      timestamp: () => head().slice(1),
+    },
+    { write },
+  );
+}
+
+/** `level` stands only where it says something: readers of the reference's log know `ts`, `event` and fields. */
+function toHead(clock: Clock, event: string, level: LogLevel): string {
+  const shown = RANK[level] >= RANK.warn ? `,"level":"${level}"` : '';
+  return `{"ts":${clock.wallMs() / 1000},"event":${JSON.stringify(event)}${shown}`;
+}
+
+/** User code in bridges calls this log too, and JavaScript does not hold it to the types. */
+function toFields(fields: unknown): object {
+  if (fields instanceof Error) return { error: fields };
+  if (typeof fields === 'object') return fields ?? NO_FIELDS;
+  return { value: fields };
+}
+
+/** Returns its argument where it can: most lines hold only strings and numbers. */
+function toPlainFields(fields: Record<string, unknown>): Record<string, unknown> {
+  let plain = fields;
+  for (const key in fields) {
+    const value = fields[key];
+    if (typeof value !== 'object' || value === null) continue;
+    if (plain === fields) plain = { ...fields };
+    plain[key] = toPlain(value, 0);
+  }
+  for (const key of HEAD_KEYS) {
+    if (!(key in plain)) continue;
+    const { [key]: value, ...others } = plain;
+    plain = { ...others, [`field_${key}`]: value };
+  }
+  return plain;
+}
+
+const PLAIN_DEPTH = 8;
+
+/** JSON knows no Error, Map or Set, and would write each as `{}`. */
+function toPlain(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > PLAIN_DEPTH) return '[nested too deeply]';
+  if (value instanceof Error) return toPlainError(value, depth);
+  if (value instanceof Map || value instanceof Set) return toPlain([...value], depth + 1);
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((item) => toPlain(item, depth + 1));
+  if ('toJSON' in value && typeof value.toJSON === 'function') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toPlain(inner, depth + 1)]));
+}
+
+function toPlainError(error: Error, depth: number): Record<string, unknown> {
+  const { name, message, stack, cause, ...own } = error;
+  return {
+    name: error.name,
+    message: error.message,
+    ...(error.stack === undefined ? {} : { stack: error.stack }),
+    ...(error.cause === undefined ? {} : { cause: toPlain(error.cause, depth + 1) }),
+    ...(error instanceof AggregateError ? { errors: toPlain(error.errors, depth + 1) } : {}),
+    ...(toPlain(own, depth + 1) as object),
+  };
+}
+
+function toText(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown reason';
+}
