@@ -1,0 +1,246 @@
+/**
+ * The one schema of `openagent.yaml`: every key the reference reads at 0.5.16 and the ones added here. It takes what a
+ * YAML parser gives after `${VAR}` substitution, so a number or a boolean may also arrive as text. Each message is a
+ * phrase that completes "expected …": without that, errors could not say in one line what a key wants.
+ *
+ * A mapping without catchall is closed (other keys are worth a warning); one with catchall passes everything through.
+ */
+import { z } from 'zod';
+import { DEFAULT_LIMITS } from './limits.ts';
+import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
+
+/** Names of API vendors, as in `providers:` and before the `:` of a runtime id. */
+export const VENDORS = [
+  'anthropic',
+  'cerebras',
+  'deepseek',
+  'google',
+  'groq',
+  'mistral',
+  'openai',
+  'openrouter',
+  'xai',
+  'zai',
+] as const;
+
+/** What the reference accepts under other names. */
+export const PROVIDER_ALIASES: Readonly<Record<string, string>> = {
+  'claude-api': 'anthropic',
+  zhipu: 'zai',
+  litellm: 'agno',
+};
+
+export const MODEL_PROVIDERS = [
+  'echo',
+  'claude-cli',
+  'agno',
+  'smart',
+  ...VENDORS,
+  'claude-api',
+  'zhipu',
+  'litellm',
+] as const;
+
+/** The longest delay a timer of Node takes; above it fires at once. It bounds counts and sizes well enough too. */
+const WHOLE_MAX = 2 ** 31 - 1;
+
+const text = (expected = 'text') => z.preprocess(toText, z.string(expected));
+const flag = () => z.preprocess(toFlag, z.boolean('true or false'));
+const amount = () =>
+  z.preprocess(toNumber, z.number('a number of 0 or more').min(0, 'a number of 0 or more'));
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, `one of ${values.join(', ')}`);
+const textList = (expected: string, item = text(expected)) => z.preprocess(toList, z.array(item, expected));
+const section = <S extends z.ZodRawShape>(shape: S) => z.object(shape, 'a mapping');
+
+function whole(min: number, max = WHOLE_MAX, expected = `a whole number from ${min} to ${max}`) {
+  return z.preprocess(toNumber, z.int(expected).min(min, expected).max(max, expected));
+}
+
+const model = section({
+  provider: z.enum(MODEL_PROVIDERS, `one of ${MODEL_PROVIDERS.join(', ')}`).nullish(),
+  model_id: text().nullish(),
+  api_key: text().nullish(),
+  base_url: text().nullish(),
+  permission_mode: text().nullish(),
+  monthly_budget: amount().nullish(),
+  routing: section({
+    simple: text().nullish(),
+    medium: text().nullish(),
+    hard: text().nullish(),
+    fallback: text().nullish(),
+  }).nullish(),
+  classifier_model: text().nullish(),
+  /** Ours: time the echo model waits before each token. */
+  delay_ms: whole(0).nullish(),
+});
+
+const provider = section({
+  api_key: text().nullish(),
+  base_url: text().nullish(),
+  models: z.array(z.unknown(), 'a list of models').nullish(),
+  disabled_models: textList('a list of model names').nullish(),
+  permission_mode: text().nullish(),
+}).catchall(z.unknown());
+
+const textByName = (expected: string) => z.record(z.string(), text().nullish(), expected);
+
+const mcpServer = section({
+  builtin: text().nullish(),
+  name: text().nullish(),
+  /** The reference wants a list; its command-line client writes a string. */
+  command: z.union([text(), z.array(text())], 'a command, as text or as a list of its words').nullish(),
+  args: textList('a list of arguments').nullish(),
+  env: textByName('a mapping of environment variables').nullish(),
+  url: text('a URL').nullish(),
+  headers: textByName('a mapping of headers').nullish(),
+  oauth: z.unknown().optional(),
+  enabled: flag().nullish(),
+});
+
+const HOST_NAME = 'a host name or address without port, such as agents.example.org';
+const ORIGIN = 'an origin such as https://app.example.org (scheme, host, optional port, no path)';
+
+const websocket = section({
+  host: text('a host name or address').nullish(),
+  port: whole(0, 65_535, 'a number from 0 to 65535').nullish(),
+  token: text().nullish(),
+  model: z.unknown().optional(),
+  allowed_hosts: textList(
+    'a list of host names',
+    z.preprocess(
+      toHostName,
+      z.string(HOST_NAME).regex(/^([a-z0-9._-]+|[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*)$/, HOST_NAME),
+    ),
+  ).nullish(),
+  allowed_origins: textList(
+    'a list of origins',
+    z.preprocess(toOrigin, z.string(ORIGIN).regex(/^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+$/, ORIGIN)),
+  ).nullish(),
+  legacy_rest: z
+    .preprocess((value) => (value === false ? 'off' : value), z.enum(['off', 'loopback'], 'off or loopback'))
+    .nullish(),
+});
+
+const USERS = 'a list of user ids';
+
+const channels = section({
+  websocket: websocket.nullish(),
+  telegram: section({
+    token: text().nullish(),
+    allowed_users: textList(USERS).nullish(),
+    model: z.unknown().optional(),
+  }).nullish(),
+  discord: section({
+    token: text().nullish(),
+    allowed_users: textList(USERS).nullish(),
+    allowed_guilds: textList('a list of guild ids').nullish(),
+    listen_channels: textList('a list of channel ids').nullish(),
+    dm_only: flag().nullish(),
+    model: z.unknown().optional(),
+  }).nullish(),
+  whatsapp: section({
+    green_api_id: text().nullish(),
+    green_api_token: text().nullish(),
+    allowed_users: textList(USERS).nullish(),
+    model: z.unknown().optional(),
+  }).nullish(),
+}).catchall(z.record(z.string(), z.unknown(), 'a mapping with the settings of this bridge').nullish());
+
+const scheduler = section({
+  enabled: flag().nullish(),
+  tasks: z
+    .array(
+      section({ name: text(), cron: text('a cron expression'), prompt: text(), enabled: flag().nullish() }),
+      'a list of tasks',
+    )
+    .nullish(),
+});
+
+const supervisor = section({
+  restart: oneOf(['permanent', 'transient', 'temporary']).nullish(),
+  intensity: whole(0).nullish(),
+  period_ms: whole(1).nullish(),
+  backoff_ms_min: whole(0).nullish(),
+  backoff_ms_max: whole(0).nullish(),
+  stable_ms: whole(0).nullish(),
+  start_timeout_ms: whole(1).nullish(),
+  drain_ms: whole(0).nullish(),
+  close_ms: whole(1).nullish(),
+  isolation: oneOf(ISOLATIONS).nullish(),
+  transport: oneOf(TRANSPORTS).nullish(),
+});
+
+export type LimitName = keyof typeof DEFAULT_LIMITS;
+
+/** `waitingPerSession` → `waiting_per_session`: how a limit is called in the file. */
+export function limitKey(name: LimitName): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const limits = section(
+  Object.fromEntries(
+    Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name as LimitName), whole(1).nullish()]),
+  ),
+);
+
+export const configSchema = section({
+  name: text().nullish(),
+  system_prompt: text().nullish(),
+  model: model.nullish(),
+  providers: z.record(z.string(), provider.nullish(), 'a mapping of providers').nullish(),
+  mcp_defaults: flag().nullish(),
+  mcp_disable: textList('a list of names').nullish(),
+  mcp: z.array(mcpServer, 'a list of servers').nullish(),
+  memory: section({ db_path: text('a path').nullish(), vault_path: text('a path').nullish() }).nullish(),
+  channels: channels.nullish(),
+  scheduler: scheduler.nullish(),
+  dream_mode: section({
+    enabled: flag().nullish(),
+    time: text('a time of day such as "3:00"').nullish(),
+    cron: text('a cron expression').nullish(),
+  }).nullish(),
+  auto_update: section({
+    enabled: flag().nullish(),
+    mode: oneOf(['auto', 'notify', 'manual']).nullish(),
+    check_interval: text('a cron expression').nullish(),
+  }).nullish(),
+  services: z.unknown().optional(),
+  limits: limits.nullish(),
+  logging: section({
+    level: oneOf(LOG_LEVELS).nullish(),
+    rotate_bytes: whole(1).nullish(),
+    keep_files: whole(1, 1_000).nullish(),
+  }).nullish(),
+  supervisor: supervisor.nullish(),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+function toText(value: unknown): unknown {
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
+}
+
+function toNumber(value: unknown): unknown {
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+}
+
+/** YAML 1.1, which the reference's parser speaks, has more words for these two than 1.2. */
+function toFlag(value: unknown): unknown {
+  const word = String(value).toLowerCase();
+  if (['true', 'yes', 'on', '1'].includes(word)) return true;
+  if (['false', 'no', 'off', '0'].includes(word)) return false;
+  return value;
+}
+
+function toList(value: unknown): unknown {
+  return typeof value === 'string' || typeof value === 'number' ? [value] : value;
+}
+
+function toHostName(value: unknown): unknown {
+  return typeof value === 'string' ? value.toLowerCase().replace(/^\[(.*)\]$/, '$1') : value;
+}
+
+function toOrigin(value: unknown): unknown {
+  return typeof value === 'string' ? value.toLowerCase().replace(/\/$/, '') : value;
+}

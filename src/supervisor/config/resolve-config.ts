@@ -1,0 +1,127 @@
+/** From a valid configuration to what an agent is given: defaults filled in, `~` expanded, paths absolute. */
+import { join, resolve } from 'node:path';
+import { type Config, type LimitName, limitKey, PROVIDER_ALIASES } from '../../contract/config.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../contract/limits.ts';
+import type {
+  AgentSettings,
+  GatewaySettings,
+  Isolation,
+  LogLevel,
+  ModelSettings,
+  TransportChoice,
+} from '../../contract/worker-protocol.ts';
+import { type ChildSpec, DEFAULT_SPEC } from '../child-spec.ts';
+
+export const DEFAULT_PORT = 8765;
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PROMPT = 'You are a helpful assistant.';
+const DEFAULT_LOGGING = { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 } as const;
+const TOKEN_VARIABLE = 'OPENAGENT_WS_TOKEN';
+
+/** What the command line sets for every agent; it wins over the file. */
+export interface Overrides {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly token?: string | undefined;
+  readonly transport?: TransportChoice | undefined;
+  readonly isolation?: Isolation | undefined;
+  readonly logLevel?: LogLevel | undefined;
+}
+
+export interface LoadOptions {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  readonly overrides: Overrides;
+}
+
+export function resolveSettings(
+  agent: { readonly id: string; readonly dir: string },
+  config: Config,
+  data: unknown,
+  options: LoadOptions,
+): Omit<AgentSettings, 'secrets'> {
+  const path = (configured: string | null | undefined, byDefault: string) =>
+    resolve(agent.dir, expandHome(configured || byDefault, options.homeDir));
+  return {
+    name: config.name || agent.id,
+    systemPrompt: config.system_prompt ?? DEFAULT_PROMPT,
+    model: resolveModel(config.model),
+    gateway: resolveGateway(config, options),
+    bridges: resolveBridges(config, data),
+    dbPath: path(config.memory?.db_path, 'openagent.db'),
+    vaultPath: path(config.memory?.vault_path, 'memories'),
+    limits: resolveLimits(config.limits),
+    logging: {
+      level: options.overrides.logLevel ?? config.logging?.level ?? DEFAULT_LOGGING.level,
+      rotateBytes: config.logging?.rotate_bytes ?? DEFAULT_LOGGING.rotateBytes,
+      keepFiles: config.logging?.keep_files ?? DEFAULT_LOGGING.keepFiles,
+    },
+  };
+}
+
+export function resolveSpec(id: string, dir: string, section: Config['supervisor']): ChildSpec {
+  return {
+    id,
+    dir,
+    restart: section?.restart ?? DEFAULT_SPEC.restart,
+    intensity: section?.intensity ?? DEFAULT_SPEC.intensity,
+    periodMs: section?.period_ms ?? DEFAULT_SPEC.periodMs,
+    ...resolveBackoff(section),
+    stableMs: section?.stable_ms ?? DEFAULT_SPEC.stableMs,
+    startTimeoutMs: section?.start_timeout_ms ?? DEFAULT_SPEC.startTimeoutMs,
+    drainMs: section?.drain_ms ?? DEFAULT_SPEC.drainMs,
+    closeMs: section?.close_ms ?? DEFAULT_SPEC.closeMs,
+  };
+}
+
+/** A bound that is given moves the other one, where that is only the default. */
+function resolveBackoff(section: Config['supervisor']): Pick<ChildSpec, 'backoffMsMin' | 'backoffMsMax'> {
+  const max = section?.backoff_ms_max;
+  const backoffMsMin = section?.backoff_ms_min ?? Math.min(DEFAULT_SPEC.backoffMsMin, max ?? Infinity);
+  return { backoffMsMin, backoffMsMax: max ?? Math.max(DEFAULT_SPEC.backoffMsMax, backoffMsMin) };
+}
+
+/** The reference takes `agno` where a model is named without provider; with neither there is nothing to call. */
+function resolveModel(section: Config['model']): ModelSettings {
+  const written = section?.provider ?? (section?.model_id ? 'agno' : 'echo');
+  return {
+    provider: PROVIDER_ALIASES[written] ?? written,
+    modelId: section?.model_id || undefined,
+    delayMs: section?.delay_ms ?? 0,
+  };
+}
+
+function resolveGateway(config: Config, { env, overrides }: LoadOptions): GatewaySettings {
+  const websocket = config.channels?.websocket;
+  const host = overrides.host || websocket?.host?.trim() || DEFAULT_HOST;
+  return {
+    host: host.replace(/^\[(.*)\]$/, '$1'),
+    token: overrides.token || websocket?.token || env[TOKEN_VARIABLE] || undefined,
+    allowedHosts: websocket?.allowed_hosts ?? [],
+    allowedOrigins: websocket?.allowed_origins ?? [],
+    legacyRest: websocket?.legacy_rest ?? 'off',
+  };
+}
+
+/** Keys the schema does not know stay: the bridge may be the user's own, under a name of ours. */
+function resolveBridges(config: Config, data: unknown): AgentSettings['bridges'] {
+  const written = (data as { channels?: Record<string, object | null> | null }).channels ?? {};
+  const read: Record<string, unknown> = config.channels ?? {};
+  return Object.keys(written)
+    .filter((name) => name !== 'websocket' && !(written[name] === null && BUILT_IN_BRIDGES.includes(name)))
+    .map((name) => ({ name, config: { ...written[name], ...(read[name] as object | null) } }));
+}
+
+/** An empty section of one of these is one that was commented out; a user's own bridge may need no settings. */
+const BUILT_IN_BRIDGES: readonly string[] = ['telegram', 'discord', 'whatsapp'];
+
+function resolveLimits(section: Config['limits']): Limits {
+  const names = Object.keys(DEFAULT_LIMITS) as LimitName[];
+  const values = names.map((name) => [name, section?.[limitKey(name)] ?? DEFAULT_LIMITS[name]]);
+  return Object.fromEntries(values) as Limits;
+}
+
+function expandHome(path: string, homeDir: string): string {
+  if (path === '~') return homeDir;
+  return path.startsWith('~/') ? join(homeDir, path.slice(2)) : path;
+}
