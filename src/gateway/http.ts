@@ -10,7 +10,7 @@ import { type AccessRules, checkAccess } from './access.ts';
 import { type Authenticator, bearerOf } from './authenticator.ts';
 import { isLoopbackAddress } from './peer-address.ts';
 import { type AnySchemas, checkContentType, readInput } from './request-input.ts';
-import { errorResponse, jsonResponse, preflightResponse, withoutBody } from './responses.ts';
+import { errorResponse, jsonResponse, preflightResponse } from './responses.ts';
 import { type AnyHandler, type CompiledRoute, createRouter, type PathMatch } from './router.ts';
 import type { HttpRequest, HttpResponse } from './transport.ts';
 
@@ -50,7 +50,7 @@ export function createHttpApp<T extends RouteTable, S extends RouteSchemas<T>, S
     let allowedOrigin = '';
     try {
       const denied = checkAccess(request, access);
-      if (denied !== undefined) return answerTo(method, errorResponse(denied, ''));
+      if (denied !== undefined) return errorResponse(denied, '');
       allowedOrigin = request.origin;
       if (method === 'OPTIONS') return preflightResponse(allowedOrigin);
       const match = matchPath(request);
@@ -58,9 +58,9 @@ export function createHttpApp<T extends RouteTable, S extends RouteSchemas<T>, S
       if (route.row.auth === 'token') authorize(request);
       const output = run(route, match, request);
       if (output instanceof Promise) return settle(output, { method, path: request.path, allowedOrigin });
-      return answerTo(method, jsonResponse(output, allowedOrigin));
+      return jsonResponse(output, allowedOrigin);
     } catch (error) {
-      return answerTo(method, failure(error, { method, path: request.path, allowedOrigin }));
+      return failure(error, { method, path: request.path, allowedOrigin });
     }
   }
 
@@ -108,9 +108,9 @@ export function createHttpApp<T extends RouteTable, S extends RouteSchemas<T>, S
 
   async function settle(output: Promise<unknown>, asked: Asked): Promise<HttpResponse> {
     try {
-      return answerTo(asked.method, jsonResponse(await output, asked.allowedOrigin));
+      return jsonResponse(await output, asked.allowedOrigin);
     } catch (error) {
-      return answerTo(asked.method, failure(error, asked));
+      return failure(error, asked);
     }
   }
 
@@ -143,10 +143,7 @@ interface Asked {
   readonly allowedOrigin: string;
 }
 
-function answerTo(method: string, response: HttpResponse): HttpResponse {
-  return method === 'HEAD' ? withoutBody(response) : response;
-}
-
+/** HEAD is answered as GET is: leaving out the body, not its length, is the transport's part. */
 function matchMethod(match: PathMatch, request: HttpRequest): CompiledRoute {
   const { routes, allow } = match.path;
   const route = routes.get(request.method === 'HEAD' ? 'GET' : request.method);

@@ -33,11 +33,6 @@ export function preflightResponse(origin: string): HttpResponse {
   return { status: 204, headers: withCors(BARE_HEADERS, origin), body: '' };
 }
 
-/** The answer to a HEAD request, made of the one to GET. The length is left out: it would be the GET body's. */
-export function withoutBody(response: HttpResponse): HttpResponse {
-  return { status: response.status, headers: response.headers, body: '' };
-}
-
 export function errorResponse(error: AppError, origin: string): HttpResponse {
   const { code, message, details } = AppError.toWire(error);
   const body = details === undefined ? { error: message, code } : { error: message, code, details };

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
+import { ROUTE_SCHEMAS } from '../../src/contract/route-schemas.ts';
+import { ROUTES } from '../../src/contract/routes.ts';
+import { type Ask, codeOf, INFO, request, start, startNotes, TOKEN, text } from './http.fixture.ts';
+
+describe('routes', () => {
+  test('health says who answers and counts clients', () => {
+    const response = start({}).ask({ path: '/api/health' });
+    assert.deepEqual(JSON.parse(text(response)), {
+      status: 'ok',
+      agent: 'Probe',
+      version: '0.1.0',
+      connected_clients: 2,
+    });
+  });
+
+  test('agent-info has every key of its schema', () => {
+    const body = JSON.parse(text(start({}).ask({ path: '/api/agent-info' })));
+    assert.deepEqual(ROUTE_SCHEMAS.getAgentInfo.response.strict().parse(body), INFO);
+  });
+
+  test('restart is asked for once, by whom is told, and no body or content type is needed', () => {
+    for (const contentType of ['', 'application/json', 'application/octet-stream']) {
+      const { ask, restarts } = start({});
+      const response = ask({ method: 'POST', path: '/api/restart', contentType });
+      assert.deepEqual([response.status, text(response)], [200, '{"ok":true}']);
+      assert.deepEqual(restarts, ['rest 127.0.0.1']);
+    }
+  });
+
+  test('an agent that is stopping answers restart with 503 and Retry-After', () => {
+    const { ask } = start({ restartError: new AppError('agent.stopping', 'The agent is stopping') });
+    const response = ask({ method: 'POST', path: '/api/restart' });
+    assert.deepEqual([response.status, codeOf(response)], [503, 'agent.stopping']);
+    assert.equal(response.headers['retry-after'], '1');
+  });
+
+  test('no GET or HEAD changes anything', () => {
+    const { ask, restarts } = start({});
+    for (const { path } of Object.values(ROUTES)) for (const method of ['GET', 'HEAD']) ask({ method, path });
+    assert.deepEqual(restarts, []);
+  });
+
+  test('an answer that needs no waiting is given without a promise', () => {
+    const { app } = start({});
+    for (const { path, method } of Object.values(ROUTES)) {
+      assert.ok(!(app.handle(request({ path, method })) instanceof Promise), path);
+    }
+  });
+});
+
+describe('headers', () => {
+  const always = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store', vary: 'Origin' };
+  const json = { 'content-type': 'application/json; charset=utf-8', ...always };
+  const cors = {
+    'access-control-allow-origin': 'http://localhost:8081',
+    'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
+    'access-control-allow-headers': 'Content-Type, Authorization',
+  };
+  const cases: readonly [string, Ask, Record<string, string>][] = [
+    ['without Origin', {}, json],
+    ['with an allowed Origin', { origin: 'http://localhost:8081' }, { ...json, ...cors }],
+    ['an error for an allowed Origin', { path: '/x', origin: 'http://localhost:8081' }, { ...json, ...cors }],
+    ['a foreign Origin', { origin: 'http://evil.example' }, json],
+    ['an allowed Origin to a foreign Host', { host: 'evil.example', origin: 'http://localhost:8081' }, json],
+    ['preflight', { method: 'OPTIONS', origin: 'http://localhost:8081' }, { ...always, ...cors }],
+    ['preflight of any path', { method: 'OPTIONS', path: '/x', origin: '' }, always],
+  ];
+  for (const [name, asked, expected] of cases) {
+    test(name, () => assert.deepEqual({ ...start({}).ask(asked).headers }, expected));
+  }
+});
+
+describe('refusals', () => {
+  const cases: readonly [string, Ask, number, ErrorCode, Record<string, string>][] = [
+    ['an unknown path', { path: '/api/unknown' }, 404, 'route.not_found', {}],
+    ['a trailing slash', { path: '/api/health/' }, 404, 'route.not_found', {}],
+    ['an unknown path before the credential', { path: '/', authorization: '' }, 404, 'route.not_found', {}],
+    ['a wrong method', { method: 'DELETE' }, 405, 'method.not_allowed', { allow: 'GET, HEAD, OPTIONS' }],
+    ['GET of a POST route', { path: '/api/restart' }, 405, 'method.not_allowed', { allow: 'POST, OPTIONS' }],
+    ['an invented method', { method: 'BREW' }, 405, 'method.not_allowed', { allow: 'GET, HEAD, OPTIONS' }],
+    ['GET /ws', { path: '/ws' }, 426, 'upgrade.required', { upgrade: 'websocket' }],
+    ['POST /ws', { path: '/ws', method: 'POST' }, 405, 'method.not_allowed', { allow: 'GET, HEAD, OPTIONS' }],
+    ['no credential', { path: '/api/agent-info' }, 401, 'auth.required', { 'www-authenticate': 'Bearer' }],
+    [
+      'a wrong token',
+      { path: '/api/agent-info', authorization: 'Bearer x' },
+      401,
+      'auth.invalid',
+      { 'www-authenticate': 'Bearer' },
+    ],
+    ['a foreign Host', { host: 'evil.example', path: '/x' }, 421, 'access.host', {}],
+    ['a foreign Origin', { origin: 'http://evil.example', path: '/x' }, 403, 'access.origin', {}],
+    ['a cross-site request', { secFetchSite: 'cross-site' }, 403, 'access.cross_site', {}],
+  ];
+  for (const [name, asked, status, code, headers] of cases) {
+    test(`${name}: ${status} ${code}`, () => {
+      const response = start({ token: TOKEN }).ask(asked);
+      const body = JSON.parse(text(response));
+      assert.deepEqual([response.status, body.code, typeof body.error], [status, code, 'string']);
+      for (const [header, value] of Object.entries(headers)) assert.equal(response.headers[header], value);
+    });
+  }
+
+  test('too many wrong tokens: 429 with the time left', () => {
+    const { ask, clock } = start({ token: TOKEN, failuresPerMinute: 2 });
+    const wrong = { path: '/api/agent-info', authorization: 'Bearer x' };
+    assert.deepEqual([ask(wrong).status, ask(wrong).status], [401, 401]);
+    clock.nowMs += 15_000;
+    const response = ask({ ...wrong, authorization: 'Bearer secret' });
+    assert.deepEqual([response.status, codeOf(response)], [429, 'auth.rate_limited']);
+    assert.equal(response.headers['retry-after'], '45');
+    assert.equal(ask({ path: '/api/health' }).status, 200, 'health goes on');
+  });
+
+  for (const [name, asked] of Object.entries({
+    health: { path: '/api/health' },
+    'an unknown path': { path: '/x' },
+    'a refused Host': { host: 'evil.example' },
+    'a missing credential': { path: '/api/agent-info' },
+  })) {
+    test(`HEAD of ${name} is answered as GET, for the transport to leave out the body`, () => {
+      const { ask } = start({ token: TOKEN });
+      const [get, head] = [ask({ ...asked }), ask({ ...asked, method: 'HEAD' })];
+      assert.deepEqual(head, get);
+      assert.notEqual(head.body, '', 'its length is told');
+    });
+  }
+});
+
+describe('content types of a JSON route', () => {
+  const refused = [
+    'text/plain',
+    'Text/Plain; charset=utf-8',
+    'text/plain ;a=b',
+    'text/plain, application/json',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'multipart/mixed',
+  ];
+  const taken = ['', 'application/json', 'application/json; charset=utf-8', 'application/octet-stream'];
+  for (const path of ['/api/restart', '/notes/a']) {
+    for (const contentType of [...refused, ...taken]) {
+      const expected = refused.includes(contentType) ? 415 : 200;
+      test(`POST ${path} as ${contentType || 'nothing'}: ${expected}`, async () => {
+        const asked = { method: 'POST', path, contentType, body: '{"text":"x"}' };
+        const response =
+          path === '/api/restart' ? start({}).ask(asked) : await startNotes().app.handle(request(asked));
+        assert.equal(response.status, expected);
+      });
+    }
+  }
+
+  test('the credential comes before the content type', () => {
+    const { ask } = start({ token: TOKEN });
+    assert.equal(ask({ method: 'POST', path: '/api/restart', contentType: 'text/plain' }).status, 401);
+  });
+});
+
+test('no module that an agent loads for its REST interface imports zod before a request needs it', () => {
+  const entry = new URL('../../src/gateway/rest/agent-http.ts', import.meta.url);
+  const loaded = staticImports(entry);
+  assert.ok(
+    [...loaded].some((name) => name.endsWith('/contract/routes.ts')),
+    'the walk reaches the table',
+  );
+  assert.deepEqual(
+    [...loaded].filter((name) => name === 'zod' || name.endsWith('/route-schemas.ts')),
+    [],
+  );
+});
+
+/** Every module reached from `entry` by imports that are evaluated: not `import type`, not `import()`. */
+function staticImports(entry: URL, seen = new Set<string>()): Set<string> {
+  if (seen.has(entry.href)) return seen;
+  seen.add(entry.href);
+  const source = readFileSync(entry, 'utf8');
+  for (const [, specifier = ''] of source.matchAll(
+    /^(?:import|export)(?! type\b)[^;]*? from '([^']+)';$/gm,
+  )) {
+    if (specifier.startsWith('.')) staticImports(new URL(specifier, entry), seen);
+    else seen.add(specifier);
+  }
+  return seen;
+}
