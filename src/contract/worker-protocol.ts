@@ -83,7 +83,10 @@ export interface WorkerInit {
 
 export type ShutdownReason = 'stop' | 'restart';
 
-/** Supervisor → worker. */
+/**
+ * Supervisor → worker. `shutdown` may come a second time with `drainMs: 0`, when the operator forces: the shorter times
+ * count from then on.
+ */
 export type WorkerCommand = {
   readonly type: 'shutdown';
   readonly reason: ShutdownReason;

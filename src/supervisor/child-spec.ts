@@ -2,6 +2,8 @@
  * How one agent is supervised. The vocabulary is OTP's, so its documentation applies:
  * https://www.erlang.org/doc/apps/stdlib/supervisor.html
  */
+import { ERRORS, type ErrorCode } from '../contract/errors.ts';
+
 export interface ChildSpec {
   /** Base name of the agent's directory; unique within a supervisor. */
   readonly id: string;
@@ -34,6 +36,30 @@ export const DEFAULT_SPEC = {
   drainMs: 5_000,
   closeMs: 2_000,
 } as const satisfies Omit<ChildSpec, 'id' | 'dir'>;
+
+/** The rungs of the kill ladder after `drainMs + closeMs`, the time the worker itself plans by. */
+export const LADDER = {
+  /** For the worker's own exit to reach us. */
+  graceMs: 500,
+  /** For a stuck thread to be read, freed and ended. */
+  interruptMs: 2_000,
+  /** For `terminate` or SIGKILL; what is still there then is stuck in a native call. */
+  killMs: 5_000,
+} as const;
+
+/** What an agent's own start-up can fail with; other codes answer requests. */
+const START_FAMILIES = ['config', 'directory', 'bind', 'storage', 'transport', 'worker'] as const;
+
+/**
+ * Failures that the next start would meet again until a person mends something: the child is quarantined at once
+ * instead of crashing its way through the intensity. Derived from the table, so a new code decides by its `retryable`.
+ * A locked database, a full disk and a busy port range are retryable there and go through backoff.
+ */
+export const FATAL_CODES: ReadonlySet<ErrorCode> = new Set(
+  (Object.keys(ERRORS) as ErrorCode[]).filter(
+    (code) => !ERRORS[code].retryable && START_FAMILIES.some((family) => code.startsWith(`${family}.`)),
+  ),
+);
 
 /** OTP's add_restart: keep the restarts inside the window, newest last. */
 export function recordRestart(

@@ -1,0 +1,119 @@
+/**
+ * Pure functions over what a child machine knows: how a report changes it, why it failed, and how an operator sees it.
+ * They are total and apart from the machine so that the machine's file is names and structure only.
+ */
+import type { SnapshotFrom } from 'xstate';
+import type { WireError } from '../contract/errors.ts';
+import type { ChildContext, ChildEvent, childMachine } from './child.machine.ts';
+import { type ChildSpec, LADDER } from './child-spec.ts';
+import type { AgentState, AgentStatus, PreparedAgent } from './fleet.ts';
+
+export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
+
+/** What the context becomes with one report of the worker. */
+export function remembered(context: ChildContext, event: ChildEvent): Partial<ChildContext> {
+  switch (event.type) {
+    case 'worker.ready': {
+      const survivesTerminate = context.agent.isolation === 'process' || event.survivesTerminate;
+      return { ready: event, survivesTerminate, failure: undefined };
+    }
+    case 'worker.heartbeat':
+      return { beat: event.beat };
+    case 'worker.transportClosed':
+      return { survivesTerminate: true };
+    case 'worker.failed':
+      return { failure: event.error };
+    case 'worker.interrupted':
+      // Only one that nobody asked to end failed; its stack says where it hung.
+      return context.intent === 'none' && event.stack !== 'no answer'
+        ? { failure: withStack(context.failure, event.stack) }
+        : {};
+    case 'worker.exited': {
+      const isCleanEnd = event.exitCode === 0 && context.agent.spec.restart !== 'permanent';
+      const failure =
+        context.failure ?? (isCleanEnd ? undefined : (event.error ?? exitError(event.exitCode)));
+      return { ready: undefined, beat: undefined, exitCode: event.exitCode, failure };
+    }
+    default:
+      return {};
+  }
+}
+
+/** Times of a shutdown that begins or is hastened now: never later than the one that stands. */
+export function shutdownTimes(
+  context: ChildContext,
+  drainMs: number,
+): Pick<ChildContext, 'drainMs' | 'stopByMs'> {
+  const stopByMs = context.clock.monotonicMs() + drainMs + context.agent.spec.closeMs + LADDER.graceMs;
+  return { drainMs: Math.min(drainMs, context.drainMs), stopByMs: Math.min(stopByMs, context.stopByMs) };
+}
+
+/** Until a thread says which transport it took, it may hold handles that abort the process. */
+export function isSafeBeforeReady(agent: PreparedAgent): boolean {
+  return agent.isolation === 'process' || agent.transport === 'node';
+}
+
+export function reasonOf(context: ChildContext): WireError {
+  return context.failure ?? exitError(context.exitCode);
+}
+
+export function startTimeoutError(spec: ChildSpec): WireError {
+  return {
+    code: 'agent.start_timeout',
+    message: `The agent was not ready within ${spec.startTimeoutMs} ms; it is stopped and started again`,
+  };
+}
+
+export function hungError(stack: readonly string[] | 'no answer'): WireError {
+  if (stack === 'no answer') {
+    return {
+      code: 'agent.hung',
+      message: 'The agent did not end when asked, and its thread does not answer',
+    };
+  }
+  const where = stack[0] === undefined ? '' : `; it was in ${stack[0]}`;
+  return { code: 'agent.hung', message: `The agent did not end when asked${where}`, details: { stack } };
+}
+
+function withStack(failure: WireError | undefined, stack: readonly string[]): WireError {
+  const hung = hungError(stack);
+  return failure === undefined || stack[0] === undefined
+    ? (failure ?? hung)
+    : { code: failure.code, message: `${failure.message}; it was in ${stack[0]}`, details: { stack } };
+}
+
+function exitError(exitCode: number): WireError {
+  return { code: 'agent.exited', message: `The agent exited with code ${exitCode} without being asked` };
+}
+
+/** One child as an operator sees it. */
+export function toStatus(snapshot: ChildSnapshot): AgentStatus {
+  const { agent, ready, beat, incarnation, failure, backoffMs } = snapshot.context;
+  const state = stateOf(snapshot);
+  return {
+    id: agent.spec.id,
+    dir: agent.spec.dir,
+    name: agent.settings.name,
+    state,
+    reason: failure,
+    host: agent.settings.gateway.host,
+    port: ready?.port,
+    model: ready?.model,
+    transport: ready?.transport,
+    transportNote: ready?.transportNote,
+    isolation: agent.isolation,
+    restarts: Math.max(0, incarnation - 1),
+    restartInMs: state === 'backoff' ? backoffMs : undefined,
+    beat,
+  };
+}
+
+function stateOf(snapshot: ChildSnapshot): AgentState {
+  const { value } = snapshot;
+  if (typeof value !== 'object') {
+    // `crashed` is passed through within one step and never seen.
+    return value === 'crashed' ? 'backoff' : value;
+  }
+  if (value.alive === 'interrupting' || value.alive === 'killing') return 'stopping';
+  return value.alive;
+}

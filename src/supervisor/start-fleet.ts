@@ -1,0 +1,190 @@
+/**
+ * Puts the supervision core together: machines, hosts, start slots, ports; and shows it to the rest of the host process
+ * as a `Fleet`. Nothing else talks to the machines.
+ */
+import { createActor, fromCallback } from 'xstate';
+import type { Clock } from '../contract/clock.ts';
+import { AppError } from '../contract/errors.ts';
+import { WORKER_PROTOCOL, type WorkerInit } from '../contract/worker-protocol.ts';
+import { childMachine } from './child.machine.ts';
+import { toStatus } from './child-facts.ts';
+import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
+import { createInterrupter } from './interrupt.ts';
+import { createPortRegistry, type PortOwner, type PortRegistry } from './ports.ts';
+import { createStartSlots } from './start-slots.ts';
+import { type ChildActor, supervisorMachine } from './supervisor.machine.ts';
+import type { WorkerActorEvent, WorkerActorInput, WorkerHostOptions } from './worker-host.ts';
+import { hostProcess } from './worker-process.ts';
+import { hostThread } from './worker-thread.ts';
+
+export interface FleetOptions {
+  /** Absolute path or `file:` URL of the agent's entry. */
+  readonly entry: string;
+  readonly clock: Clock;
+  /** In [0, 1), for the jitter of restarts. */
+  readonly random: () => number;
+  /** How many agents may be between spawn and ready. */
+  readonly startConcurrency: number;
+  readonly heartbeatMs: number;
+  readonly version: string;
+  /**
+   * Reads an agent's configuration again before each start after its first. An AppError it rejects with is the reason
+   * why the agent does not start.
+   */
+  readonly prepareAgain?: (agent: PreparedAgent) => Promise<PreparedAgent>;
+  onOutput(id: string, line: string): void;
+  onDefect(error: unknown, where: string): void;
+}
+
+export function startFleet(options: FleetOptions): Fleet {
+  const ports = createPortRegistry(options.onDefect);
+  const listeners = new Set<(event: FleetEvent) => void>();
+  const statuses = new Map<string, AgentStatus>();
+  const supervisor = createSupervisor(options, ports);
+  const ended = new Promise<{ readonly wedged: readonly string[] }>((resolve, reject) => {
+    supervisor.subscribe({
+      complete: () => resolve(supervisor.getSnapshot().output ?? { wedged: [] }),
+      error: (error) => {
+        options.onDefect(error, 'supervisor');
+        reject(error);
+      },
+    });
+  });
+  // Whoever shuts down awaits it; until then a failure is reported above.
+  ended.catch(() => {});
+  supervisor.start();
+
+  function tell(event: FleetEvent): void {
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        options.onDefect(error, 'fleet listener');
+      }
+    }
+  }
+
+  function watch(child: ChildActor): void {
+    const note = (status: AgentStatus) => {
+      const previous = statuses.get(status.id);
+      statuses.set(status.id, status);
+      if (previous && isSameButBeat(previous, status)) return;
+      keepPorts(ports, child, previous, status);
+      tell({ type: 'agent.changed', agent: status });
+    };
+    child.on('child.warning', ({ id, warning }) => tell({ type: 'agent.warning', id, warning }));
+    child.subscribe({
+      next: (snapshot) => note(toStatus(snapshot)),
+      // The supervisor hears of it too and says so; an observer without `error` would have it thrown at the process.
+      error: () => {},
+    });
+    note(toStatus(child.getSnapshot()));
+  }
+
+  return {
+    add: (agent) => {
+      const { agents } = supervisor.getSnapshot().context;
+      if (agents.has(agent.spec.id) || supervisor.getSnapshot().value !== 'supervising') return;
+      ports.add(toPortOwner(agent));
+      supervisor.send({ type: 'agent.added', agent });
+      const child = supervisor.getSnapshot().context.agents.get(agent.spec.id);
+      if (child) watch(child);
+    },
+    command: (id, command) => {
+      const snapshot = supervisor.getSnapshot();
+      const child = snapshot.context.agents.get(id);
+      if (!child || snapshot.value !== 'supervising' || !child.getSnapshot().can({ type: command }))
+        return false;
+      supervisor.send({ type: 'agent.command', id, command });
+      return true;
+    },
+    agents: () => [...statuses.values()],
+    shutdown: ({ force }) => {
+      supervisor.send({ type: 'shutdown', force });
+      return ended;
+    },
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
+function createSupervisor(options: FleetOptions, ports: PortRegistry) {
+  const { clock, random, onDefect } = options;
+  const interrupter = createInterrupter(clock);
+  const hostOptions: WorkerHostOptions = {
+    entry: options.entry,
+    clock,
+    toInit: (input) => toInit(input, options, ports),
+    onOutput: options.onOutput,
+    onDefect,
+  };
+  const worker = fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) => {
+    const port = { input, report: sendBack, receive };
+    return input.agent.isolation === 'process'
+      ? hostProcess(port, hostOptions)
+      : hostThread(port, hostOptions, interrupter);
+  });
+  const startSlot = createStartSlots({
+    concurrency: options.startConcurrency,
+    prepare: async ({ agent, incarnation }) => {
+      if (incarnation === 0 || !options.prepareAgain) return agent;
+      try {
+        return await options.prepareAgain(agent);
+      } catch (error) {
+        if (!AppError.is(error)) onDefect(error, `configuration of ${agent.spec.id}`);
+        throw error;
+      }
+    },
+  });
+  const child = childMachine.provide({ actors: { worker, startSlot } });
+  const machine = supervisorMachine.provide({ actors: { child } });
+  return createActor(machine, { clock: toXstateClock(clock), input: { clock, random, onDefect } });
+}
+
+function toInit(input: WorkerActorInput, options: FleetOptions, ports: PortRegistry): WorkerInit {
+  const { agent, incarnation } = input;
+  return {
+    protocol: WORKER_PROTOCOL,
+    id: agent.spec.id,
+    dir: agent.spec.dir,
+    version: options.version,
+    incarnation,
+    isolation: agent.isolation,
+    transport: agent.transport,
+    ports: ports.plan(toPortOwner(agent)),
+    settings: agent.settings,
+    heartbeatMs: options.heartbeatMs,
+  };
+}
+
+/** XState's type says numbers; it only hands back what it was given. */
+function toXstateClock(clock: Clock) {
+  return {
+    setTimeout: (callback: () => void, delayMs: number) => clock.setTimeout(callback, delayMs),
+    clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
+  };
+}
+
+function keepPorts(
+  ports: PortRegistry,
+  child: ChildActor,
+  previous: AgentStatus | undefined,
+  status: AgentStatus,
+): void {
+  if (status.port !== undefined && status.port !== previous?.port) ports.bound(status.id, status.port);
+  const isDown = status.state === 'stopped' || status.state === 'quarantined';
+  if (isDown && status.state !== previous?.state)
+    ports.release(toPortOwner(child.getSnapshot().context.agent));
+}
+
+function toPortOwner({ spec, preferredPort }: PreparedAgent): PortOwner {
+  return { id: spec.id, dir: spec.dir, preferredPort };
+}
+
+/** A heartbeat alone is no news. Reasons are compared by identity: each failure makes its own. */
+function isSameButBeat(a: AgentStatus, b: AgentStatus): boolean {
+  const keys = Object.keys(b) as (keyof AgentStatus)[];
+  return keys.every((key) => key === 'beat' || a[key] === b[key]);
+}

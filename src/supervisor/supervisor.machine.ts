@@ -1,0 +1,107 @@
+/**
+ * one_for_one over a changing set of agents (OTP's DynamicSupervisor). A child that exceeds its intensity stays
+ * `quarantined`; unlike in OTP it does not take the supervisor with it, because agents are independent tenants. All
+ * stop at once: agents do not depend on each other. It ends when every child is settled; one that is wedged counts,
+ * else a single stuck thread would keep the others' host alive for ever.
+ */
+import { type ActorRefFrom, assign, setup } from 'xstate';
+import type { Clock } from '../contract/clock.ts';
+import { childMachine } from './child.machine.ts';
+import type { PreparedAgent } from './fleet.ts';
+
+export type ChildCommand = 'start' | 'stop' | 'restart';
+export type ChildActor = ActorRefFrom<typeof childMachine>;
+
+export type SupervisorEvent =
+  | { type: 'agent.added'; agent: PreparedAgent }
+  | { type: 'agent.command'; id: string; command: ChildCommand }
+  | { type: 'shutdown'; force: boolean }
+  /** XState's own, when a child machine fails. */
+  | { type: `xstate.error.actor.${string}`; error: unknown };
+
+export interface SupervisorInput {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** A child machine that failed: a defect in it, which must not end the others. */
+  onDefect(error: unknown, where: string): void;
+}
+
+interface SupervisorContext extends SupervisorInput {
+  /** In the order in which they were added. */
+  readonly agents: ReadonlyMap<string, ChildActor>;
+}
+
+export const supervisorMachine = setup({
+  types: {
+    input: {} as SupervisorInput,
+    context: {} as SupervisorContext,
+    events: {} as SupervisorEvent,
+    output: {} as { wedged: readonly string[] },
+  },
+  actors: { child: childMachine },
+  actions: {
+    add: assign({
+      agents: ({ context, event, spawn }) => {
+        if (event.type !== 'agent.added') return context.agents;
+        const { agent } = event;
+        const input = { agent, clock: context.clock, random: context.random };
+        // syncSnapshot: each change of a child is an event here, so `allSettled` is looked at again.
+        const child = spawn('child', { id: agent.spec.id, input, syncSnapshot: true });
+        return new Map(context.agents).set(agent.spec.id, child);
+      },
+    }),
+    command: ({ context, event }) => {
+      if (event.type === 'agent.command') context.agents.get(event.id)?.send({ type: event.command });
+    },
+    stopAll: ({ context, event }) => {
+      const force = event.type === 'shutdown' && event.force;
+      for (const child of context.agents.values()) child.send({ type: 'stop', force });
+    },
+    reportDefect: ({ context }, params: { error: unknown; where: string }) =>
+      context.onDefect(params.error, params.where),
+  },
+  guards: {
+    // Spawning a taken id would orphan the first actor: XState keeps no reference to it.
+    isNew: ({ context, event }) => event.type === 'agent.added' && !context.agents.has(event.agent.spec.id),
+    isForced: ({ event }) => event.type === 'shutdown' && event.force,
+    allSettled: ({ context }) => [...context.agents.values()].every(isSettled),
+  },
+}).createMachine({
+  id: 'supervisor',
+  context: ({ input }) => ({ ...input, agents: new Map() }),
+  initial: 'supervising',
+  on: {
+    'xstate.error.actor.*': {
+      actions: {
+        type: 'reportDefect',
+        params: ({ event }) => ({ error: event.error, where: event.type }),
+      },
+    },
+  },
+  states: {
+    supervising: {
+      on: {
+        'agent.added': { guard: 'isNew', actions: 'add' },
+        'agent.command': { actions: 'command' },
+        shutdown: 'shuttingDown',
+      },
+    },
+    shuttingDown: {
+      entry: 'stopAll',
+      on: { shutdown: { guard: 'isForced', actions: 'stopAll' } },
+      always: { guard: 'allSettled', target: 'ended' },
+    },
+    ended: { type: 'final' },
+  },
+  output: ({ context }) => ({
+    wedged: [...context.agents]
+      .filter(([, child]) => child.getSnapshot().matches({ alive: 'wedged' }))
+      .map(([id]) => id),
+  }),
+});
+
+/** A child machine that failed has no snapshot worth waiting for. */
+function isSettled(child: ChildActor): boolean {
+  const snapshot = child.getSnapshot();
+  return snapshot.status !== 'active' || snapshot.hasTag('settled');
+}

@@ -1,0 +1,156 @@
+/**
+ * What both worker hosts share: the type of actor they are, and the check of what a worker sends. User code runs in the
+ * worker and can write to its port, so nothing reaches the machine that is not a known report of the right shape. The
+ * checks are by hand because a heartbeat of every agent passes through them each second.
+ */
+import type { Clock } from '../contract/clock.ts';
+import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
+import type {
+  Heartbeat,
+  WorkerCommand,
+  WorkerExited,
+  WorkerInit,
+  WorkerReport,
+} from '../contract/worker-protocol.ts';
+import type { PreparedAgent } from './fleet.ts';
+
+/** XState compares these invariantly: a stub must be typed with exactly these two. */
+export type WorkerActorEvent = WorkerCommand | { type: 'interrupt' } | { type: 'terminate' };
+export interface WorkerActorInput {
+  readonly agent: PreparedAgent;
+  readonly incarnation: number;
+}
+
+/** What was read from a thread that did not end, made by its host. */
+export type WorkerInterrupted = {
+  readonly type: 'worker.interrupted';
+  readonly stack: readonly string[] | 'no answer';
+};
+export type WorkerHostEvent = WorkerReport | WorkerExited | WorkerInterrupted;
+
+export interface WorkerHostOptions {
+  /** Absolute path or `file:` URL of the worker's entry, a file that Node runs as it is. */
+  readonly entry: string;
+  readonly clock: Clock;
+  /** What an incarnation is told; called once when it is spawned. */
+  toInit(input: WorkerActorInput): WorkerInit;
+  /** A line the agent's code printed: it must not reach the operator's terminal by itself. */
+  onOutput(id: string, line: string): void;
+  onDefect(error: unknown, where: string): void;
+}
+
+/** The two ends of a callback actor, as a host gets them. */
+export interface WorkerHostPort {
+  readonly input: WorkerActorInput;
+  report(event: WorkerHostEvent): void;
+  receive(listener: (command: WorkerActorEvent) => void): void;
+}
+
+/** Environment of a worker: what programs need to run, and none of the supervisor's secrets. */
+export function workerEnv(env: NodeJS.ProcessEnv): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of ['PATH', 'HOME', 'TZ', 'LANG', 'NODE_ENV', 'TMPDIR']) {
+    const value = env[name];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
+
+const MESSAGE_CHARS_MAX = 2_000;
+
+/** The reports in what a worker sends; of anything else, one warning. */
+export function createReportFilter(report: (event: WorkerReport) => void): (message: unknown) => void {
+  let hasWarned = false;
+  return (message) => {
+    const checked = toReport(message);
+    if (checked) report(checked);
+    else if (!hasWarned) {
+      hasWarned = true;
+      const what = isRecord(message) ? String(message.type).slice(0, 80) : typeof message;
+      const text = `Something in the agent sent the supervisor a message it does not know (${what}); it is ignored`;
+      report({ type: 'worker.warning', warning: { code: 'worker.protocol', message: text } });
+    }
+  };
+}
+
+function toReport(message: unknown): WorkerReport | undefined {
+  if (!isRecord(message)) return undefined;
+  switch (message.type) {
+    case 'worker.heartbeat':
+      return isBeat(message.beat) ? { type: 'worker.heartbeat', beat: message.beat } : undefined;
+    case 'worker.ready':
+      return toReady(message);
+    case 'worker.draining':
+    case 'worker.transportClosed':
+      return { type: message.type };
+    case 'worker.restartRequested':
+      return typeof message.requestedBy === 'string'
+        ? { type: message.type, requestedBy: message.requestedBy.slice(0, MESSAGE_CHARS_MAX) }
+        : undefined;
+    case 'worker.warning': {
+      const warning = toWireError(message.warning);
+      return warning && { type: message.type, warning };
+    }
+    case 'worker.failed': {
+      const error = toWireError(message.error);
+      return error && { type: message.type, error };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function toReady(message: Record<string, unknown>): WorkerReport | undefined {
+  const { port, transport, transportNote, survivesTerminate, model } = message;
+  if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65_535) return undefined;
+  if (transport !== 'uws' && transport !== 'node') return undefined;
+  if (transportNote !== undefined && typeof transportNote !== 'string') return undefined;
+  if (typeof survivesTerminate !== 'boolean' || typeof model !== 'string') return undefined;
+  return { type: 'worker.ready', port: port as number, transport, transportNote, survivesTerminate, model };
+}
+
+function isBeat(value: unknown): value is Heartbeat {
+  if (!isRecord(value)) return false;
+  return (
+    Number.isFinite(value.atMs) &&
+    Number.isFinite(value.lagMs) &&
+    Number.isFinite(value.progress) &&
+    Number.isFinite(value.turnsRunning) &&
+    Number.isFinite(value.turnsWaiting) &&
+    Number.isFinite(value.sockets)
+  );
+}
+
+function toWireError(value: unknown): WireError | undefined {
+  if (!isRecord(value) || typeof value.message !== 'string') return undefined;
+  if (typeof value.code !== 'string' || !Object.hasOwn(ERRORS, value.code)) return undefined;
+  const error = { code: value.code as ErrorCode, message: value.message.slice(0, MESSAGE_CHARS_MAX) };
+  return value.details === undefined ? error : { ...error, details: value.details };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** What an uncaught error says of itself: anything can be thrown, `null` too. */
+export function crashError(cause: unknown, output: readonly string[]): WireError {
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : `Thrown: ${String(cause)}`;
+  const lines = text.split('\n').map((line) => line.trim());
+  const firstFrame = lines.findIndex((line) => line.startsWith('at '));
+  const head = lines.slice(0, firstFrame < 0 ? 5 : firstFrame).join(' ');
+  const stack = firstFrame < 0 ? [] : lines.slice(firstFrame, firstFrame + 5);
+  return {
+    code: 'agent.crashed',
+    message: [head.slice(0, MESSAGE_CHARS_MAX), ...stack.slice(0, 1)].join(' '),
+    details: { stack, output },
+  };
+}
+
+export function exitedError(
+  exitCode: number,
+  signal: string | undefined,
+  output: readonly string[],
+): WireError {
+  const how = signal === undefined ? `exited with code ${exitCode}` : `was ended by ${signal}`;
+  return { code: 'agent.exited', message: `The agent ${how}`, details: { output } };
+}

@@ -1,0 +1,138 @@
+/**
+ * The same worker in a process and a process group of its own: slower to start and heavier, but SIGKILL is always safe,
+ * whatever native handles it holds, and takes everything it started with it. The secrets it needs travel as the first
+ * message, never in its arguments or environment, which other users of the machine can read. When the supervisor dies
+ * its channel closes, and the worker ends by itself.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { fromCallback } from 'xstate';
+import type { WireError } from '../contract/errors.ts';
+import type { WorkerCommand, WorkerInit } from '../contract/worker-protocol.ts';
+import {
+  crashError,
+  createReportFilter,
+  exitedError,
+  type WorkerActorEvent,
+  type WorkerActorInput,
+  type WorkerHostOptions,
+  type WorkerHostPort,
+  workerEnv,
+} from './worker-host.ts';
+import { createWorkerOutput } from './worker-output.ts';
+
+/** How long after its exit a worker's pipes are read; something it started may hold them open. */
+const PIPES_MS = 1_000;
+
+export function createWorkerProcess(options: WorkerHostOptions) {
+  return fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) =>
+    hostProcess({ input, report: sendBack, receive }, options),
+  );
+}
+
+/** Owns one process group from fork to exit; gives back what to do when the actor is stopped before that. */
+export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): () => void {
+  const { id } = port.input.agent.spec;
+  const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
+  const child = forkWorker(port, options);
+  if (!child) return () => {};
+  let hasExited = false;
+
+  const onDefect = (cause: unknown) => options.onDefect(cause, `process of ${id}`);
+  output.read(child.stdout);
+  output.read(child.stderr);
+  child.on('message', createReportFilter(port.report));
+  onExit(child, options, (exitCode, signal, spawnError) => {
+    hasExited = true;
+    const error = spawnError ?? toExitError(exitCode, signal, output.tail());
+    port.report({ type: 'worker.exited', exitCode, ...(signal === undefined ? {} : { signal }), error });
+  });
+
+  port.receive((command) => {
+    if (hasExited) return;
+    // There is no reading of another process: the rung between asking and killing does not exist here.
+    if (command.type === 'terminate' || command.type === 'interrupt') killGroup(child, onDefect);
+    else send(child, command, onDefect);
+  });
+  return () => {
+    if (!hasExited) killGroup(child, onDefect);
+  };
+}
+
+function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProcess | undefined {
+  const { id } = port.input.agent.spec;
+  try {
+    const { entry } = options;
+    const init = options.toInit(port.input);
+    const child = fork(entry.startsWith('file:') ? fileURLToPath(entry) : entry, [], {
+      serialization: 'advanced',
+      detached: true,
+      execArgv: [],
+      env: workerEnv(process.env),
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    send(child, init, (cause) => options.onDefect(cause, `start of ${id}`));
+    return child;
+  } catch (cause) {
+    options.onDefect(cause, `start of ${id}`);
+    port.report({ type: 'worker.exited', exitCode: 1, error: crashError(cause, []) });
+    return undefined;
+  }
+}
+
+/** Calls back once: after the exit and what its pipes still held, or when there never was a process. */
+function onExit(
+  child: ChildProcess,
+  options: WorkerHostOptions,
+  report: (exitCode: number, signal: string | undefined, spawnError?: WireError) => void,
+): void {
+  let isOver = false;
+  const finish = (exitCode: number, signal: string | undefined, spawnError?: WireError) => {
+    if (isOver) return;
+    isOver = true;
+    report(exitCode, signal, spawnError);
+  };
+  const settle = (code: number | null, signal: NodeJS.Signals | null) =>
+    finish(code ?? 128 + (signal === null ? 0 : constants.signals[signal]), signal ?? undefined);
+
+  child.on('error', (cause) => {
+    // With a process there is an exit as well; this one only says that a message or a signal did not arrive.
+    if (child.pid === undefined) finish(1, undefined, crashError(cause, []));
+  });
+  child.on('exit', (code, signal) => {
+    // Its group outlives the worker if it started something; the next incarnation must not meet that.
+    killGroup(child, (cause) => options.onDefect(cause, 'process group'));
+    options.clock.setTimeout(() => settle(code, signal), PIPES_MS);
+  });
+  child.on('close', settle);
+}
+
+/** A message that does not arrive concerns a process that is ending; its exit says so. */
+function send(child: ChildProcess, message: WorkerCommand | WorkerInit, onDefect: (cause: unknown) => void) {
+  try {
+    if (child.connected) child.send(message, () => {});
+  } catch (cause) {
+    onDefect(cause);
+  }
+}
+
+function killGroup(child: ChildProcess, onDefect: (cause: unknown) => void): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (cause) {
+    // ESRCH: nobody of the group is left, which is what was wanted.
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') onDefect(cause);
+  }
+}
+
+/** Node prints an uncaught error and its own version last; that is all that is known of it from outside. */
+function toExitError(exitCode: number, signal: string | undefined, lines: readonly string[]): WireError {
+  const firstFrame = lines.findIndex((line) => line.trim().startsWith('at '));
+  const isUncaught = exitCode !== 0 && firstFrame > 0 && lines.some((line) => line.startsWith('Node.js v'));
+  if (signal !== undefined || !isUncaught) return exitedError(exitCode, signal, lines);
+  const stack = lines.slice(firstFrame, firstFrame + 5).map((line) => line.trim());
+  const message = `${lines[firstFrame - 1]} ${stack[0]}`;
+  return { code: 'agent.crashed', message, details: { stack, output: lines } };
+}

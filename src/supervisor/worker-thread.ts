@@ -1,0 +1,100 @@
+/**
+ * The only file that spawns worker threads. It reports every outcome as an event and never throws: an exception inside
+ * a callback actor would skip its cleanup and leave a thread that nobody owns.
+ */
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { fromCallback } from 'xstate';
+import type { WireError } from '../contract/errors.ts';
+import { createInterrupter, type Interrupter } from './interrupt.ts';
+import {
+  crashError,
+  createReportFilter,
+  exitedError,
+  type WorkerActorEvent,
+  type WorkerActorInput,
+  type WorkerHostOptions,
+  type WorkerHostPort,
+  workerEnv,
+} from './worker-host.ts';
+import { createWorkerOutput, type WorkerOutput } from './worker-output.ts';
+
+export function createWorkerThread(options: WorkerHostOptions) {
+  const interrupter = createInterrupter(options.clock);
+  return fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) =>
+    hostThread({ input, report: sendBack, receive }, options, interrupter),
+  );
+}
+
+/** Owns one thread from spawn to exit; gives back what to do when the actor is stopped before that. */
+export function hostThread(
+  port: WorkerHostPort,
+  options: WorkerHostOptions,
+  interrupter: Interrupter,
+): () => void {
+  const { id } = port.input.agent.spec;
+  const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
+  const worker = spawnThread(port, options);
+  if (!worker) return () => {};
+  let error: WireError | undefined;
+  let hasExited = false;
+
+  output.read(worker.stdout);
+  output.read(worker.stderr);
+  worker.on('message', createReportFilter(port.report));
+  worker.on('messageerror', (cause) => options.onDefect(cause, `message of ${id}`));
+  worker.on('error', (cause) => {
+    error = crashError(cause, []);
+  });
+  worker.on('exit', (exitCode) => {
+    hasExited = true;
+    // What was printed last arrives with the exit; one turn of the loop lets it be read first.
+    setImmediate(() => {
+      port.report({ type: 'worker.exited', exitCode, error: withOutput(error, exitCode, output) });
+    });
+  });
+
+  port.receive((command) => {
+    try {
+      if (hasExited) return;
+      if (command.type === 'terminate') void worker.terminate();
+      else if (command.type === 'interrupt') void autopsy(worker, port, interrupter);
+      else worker.postMessage(command);
+    } catch (cause) {
+      options.onDefect(cause, `${command.type} of ${id}`);
+    }
+  });
+  return () => {
+    // Stopped from outside while the thread lives: it may hold handles that forbid to terminate it, so it is asked.
+    if (!hasExited) worker.postMessage({ type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 });
+  };
+}
+
+function spawnThread(port: WorkerHostPort, options: WorkerHostOptions): Worker | undefined {
+  const { id } = port.input.agent.spec;
+  try {
+    const { entry } = options;
+    return new Worker(entry.startsWith('file:') ? new URL(entry) : pathToFileURL(entry), {
+      name: `agent:${id}`,
+      workerData: options.toInit(port.input),
+      env: workerEnv(process.env),
+      execArgv: [],
+      stdout: true,
+      stderr: true,
+    });
+  } catch (cause) {
+    options.onDefect(cause, `start of ${id}`);
+    port.report({ type: 'worker.exited', exitCode: 1, error: crashError(cause, []) });
+    return undefined;
+  }
+}
+
+async function autopsy(worker: Worker, port: WorkerHostPort, interrupter: Interrupter): Promise<void> {
+  const read = await interrupter.interrupt(worker);
+  port.report({ type: 'worker.interrupted', stack: read === 'no answer' ? read : read.stack });
+}
+
+function withOutput(error: WireError | undefined, exitCode: number, output: WorkerOutput): WireError {
+  if (!error) return exitedError(exitCode, undefined, output.tail());
+  return { ...error, details: { ...(error.details as object), output: output.tail() } };
+}
