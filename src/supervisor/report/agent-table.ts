@@ -2,7 +2,7 @@
 import Table from 'cli-table3';
 import type { AgentStatus } from '../fleet.ts';
 import { plainText, textWidth } from './plain-text.ts';
-import { agentUrl } from './report.ts';
+import { agentModel, agentUrl } from './report.ts';
 
 interface Column {
   readonly head: string;
@@ -18,7 +18,7 @@ const COLUMNS: readonly Column[] = [
   { head: 'name', text: (status) => status.name ?? '', narrowest: 10, optional: 1 },
   { head: 'state', text: (status) => status.state },
   { head: 'url', text: (status) => agentUrl(status) ?? '' },
-  { head: 'model', text: (status) => status.model ?? '', narrowest: 14 },
+  { head: 'model', text: agentModel, narrowest: 14 },
   { head: 'transport', text: (status) => status.transport ?? '', optional: 2 },
   { head: 'isolation', text: (status) => status.isolation ?? '', optional: 3 },
   { head: 'note', text: note, narrowest: 24 },

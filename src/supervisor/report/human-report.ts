@@ -9,6 +9,7 @@ import type { AgentState, AgentStatus } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
 import { plainText } from './plain-text.ts';
 import {
+  agentModel,
   agentUrl,
   createChangeFilter,
   type Report,
@@ -32,6 +33,7 @@ export function createHumanReport(options: ReportOptions): Report {
   let idChars = 0;
   const line = (text: string): unknown => out.write(`${text}\n`);
   return {
+    started: () => {}, // people see that it started by its agents
     expect(ids) {
       idChars = Math.min(ID_CHARS_MAX, Math.max(idChars, ...ids.map((id) => id.length)));
     },
@@ -68,7 +70,10 @@ export function createHumanReport(options: ReportOptions): Report {
       line(exitCode === 0 ? 'stopped' : `stopped (exit code ${exitCode})`);
     },
     output: output.print,
-    defect: (error) => void err.write(`${errColors.red('defect')}: ${inspect(error)}\n`),
+    defect(error, where) {
+      const place = where === undefined ? '' : ` in ${plainText(where)}`;
+      err.write(`${errColors.red('defect')}${place}: ${inspect(error)}\n`);
+    },
   };
 }
 
@@ -82,7 +87,7 @@ function stateLine(status: AgentStatus, idChars: number, colors: Colors): string
 function facts(status: AgentStatus): readonly string[] {
   if (status.state === 'running') {
     const note = status.transportNote === undefined ? '' : ` (${status.transportNote})`;
-    return [agentUrl(status) ?? '', status.model ?? '', `${status.transport ?? ''}${note}`].filter(Boolean);
+    return [agentUrl(status) ?? '', agentModel(status), `${status.transport ?? ''}${note}`].filter(Boolean);
   }
   const reason = status.reason?.message ?? '';
   return [reason, nextStep(status)].filter(Boolean);

@@ -12,6 +12,7 @@ export function createJsonReport(options: ReportOptions): Report {
     out.write(`${JSON.stringify({ ts: wallMs() / 1000, type, ...fields })}\n`);
   };
   return {
+    started: (pid, version) => write('started', { pid, version }),
     expect: () => {},
     created: (dir) => write('created', { dir }),
     agent(status) {
@@ -25,8 +26,8 @@ export function createJsonReport(options: ReportOptions): Report {
       write('stopped', { exit_code: exitCode, wedged });
     },
     output: output.print,
-    defect(error) {
-      write('defect', { message: error instanceof Error ? error.message : String(error) });
+    defect(error, where) {
+      write('defect', { where, message: error instanceof Error ? error.message : String(error) });
       err.write(`defect: ${inspect(error)}\n`);
     },
   };

@@ -3,11 +3,12 @@
  * line for programs. Both are documented in `docs/command-line.md`; scripts wait for these lines, so they do not change
  * shape. A report only looks on: nothing that happens in here decides anything.
  */
-import type { WireError } from '../../contract/errors.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { AgentStatus } from '../fleet.ts';
 
 export interface Report {
+  /** The first thing said: `pid` is the process to signal. */
+  started(pid: number, version: string): void;
   /** Ids that will be reported on, so that columns line up. */
   expect(ids: readonly string[]): void;
   /** A directory that did not exist and was made. */
@@ -15,17 +16,23 @@ export interface Report {
   /** Every change is offered; what has not changed for a reader is left out. */
   agent(status: AgentStatus): void;
   /** `id` is absent where the warning is about the command line or the supervisor itself. */
-  warning(warning: WireError, id: string | undefined): void;
+  warning(warning: ReportWarning, id: string | undefined): void;
   /** Once: every agent has started or failed for the first time. */
   settled(agents: readonly AgentStatus[]): Promise<void>;
   /** A signal came, and what is done about it. */
   stopping(signal: string, how: 'drain' | 'force'): void;
   /** The last thing said. */
   stopped(exitCode: ExitCode, wedged: readonly string[]): void;
-  /** What an agent's own code printed. */
-  output(id: string, text: string): void;
+  /** A line an agent's own code printed. */
+  output(id: string, line: string): void;
   /** A failure nobody foresaw, with its stack. */
-  defect(error: unknown): void;
+  defect(error: unknown, where?: string): void;
+}
+
+/** Like a WireError; the command line's own warnings are no errors anybody is answered with. */
+export interface ReportWarning {
+  readonly code: string;
+  readonly message: string;
 }
 
 /** The part of a stream that reports write to. */
@@ -51,6 +58,11 @@ export function agentUrl(status: Pick<AgentStatus, 'host' | 'port'>): string | u
   return `http://${host.includes(':') ? `[${host}]` : host}:${status.port}`;
 }
 
+/** What answers in an agent. One without a model is no accident of ours, so it is said. */
+export function agentModel({ model }: Pick<AgentStatus, 'model'>): string {
+  return model === 'echo' ? 'echo (no real model)' : (model ?? '');
+}
+
 /** True the first time and whenever something a reader sees has changed: heartbeats are not news. */
 export function createChangeFilter(): (status: AgentStatus) => boolean {
   const seen = new Map<string, string>();
@@ -61,17 +73,5 @@ export function createChangeFilter(): (status: AgentStatus) => boolean {
     if (seen.get(status.dir) === key) return false;
     seen.set(status.dir, key);
     return true;
-  };
-}
-
-/** Several reasons for one refusal, as one: the first gives the code, all are told. */
-export function joinErrors(errors: readonly WireError[]): WireError {
-  const [first, ...others] = errors;
-  if (first === undefined) return { code: 'internal', message: 'Refused without a reason' };
-  if (others.length === 0) return first;
-  return {
-    code: first.code,
-    message: errors.map((error) => error.message).join('\n'),
-    details: { errors },
   };
 }

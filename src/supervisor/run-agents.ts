@@ -1,0 +1,208 @@
+/**
+ * From directories to a running fleet, and back: finds agents, prepares each (configuration, then the directory's lock),
+ * hands it to the fleet the moment it is ready, and lets one that cannot be prepared fail alone. Holds the locks until
+ * the fleet has stopped. It does not touch the process: how that ends is the host's business, told by `ended`.
+ */
+import { basename } from 'node:path';
+import PQueue from 'p-queue';
+import { AppError, type WireError } from '../contract/errors.ts';
+import type { DirectoryLock } from './directory-lock.ts';
+import type { Discovery } from './discovery.ts';
+import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
+import type { AgentState, AgentStatus, Fleet, PreparedAgent } from './fleet.ts';
+import type { Report } from './report/report.ts';
+
+/** Directories read at once: enough to keep the disk busy, few enough to start the first agent early. */
+const PREPARED_AT_ONCE = 4;
+
+export interface RunDependencies {
+  readonly discover: () => Promise<Discovery>;
+  readonly loadAgent: (dir: string) => Promise<{
+    readonly prepared: PreparedAgent;
+    readonly warnings: readonly WireError[];
+  }>;
+  readonly lock: (dir: string) => DirectoryLock;
+  readonly fleet: Fleet;
+  readonly report: Report;
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly reason: ExitReason;
+  /** Agents that could not be ended. */
+  readonly wedged: readonly string[];
+  /** Some agent's thread may still be there: the process can only end by a signal. */
+  readonly isHeld: boolean;
+}
+
+export interface Run {
+  /** Running turns get their time, then everything stops. */
+  drain(): void;
+  /** Everything ends at once. */
+  force(): void;
+  /** As `drain`, after a failure nobody foresaw. */
+  abandon(): void;
+  readonly ended: Promise<RunEnd>;
+}
+
+export function runAgents(dependencies: RunDependencies): Run {
+  const run = new AgentRun(dependencies);
+  run.start();
+  return run;
+}
+
+/** States an agent can leave by itself. */
+const ALIVE: ReadonlySet<AgentState> = new Set(['waiting', 'starting', 'running', 'stopping', 'backoff']);
+/** States that say nothing yet about how the start went. */
+const UNDECIDED: ReadonlySet<AgentState> = new Set(['waiting', 'starting', 'stopping']);
+
+class AgentRun implements Run {
+  readonly ended: Promise<RunEnd>;
+  readonly #on: RunDependencies;
+  readonly #queue = new PQueue({ concurrency: PREPARED_AT_ONCE });
+  /** Every agent there is to tell of, by directory: refused ones have no unique id. */
+  readonly #statuses = new Map<string, AgentStatus>();
+  readonly #locks: DirectoryLock[] = [];
+  #isPreparing = true;
+  #isStopping = false;
+  #settled: Promise<void> | undefined;
+  #reason: ExitReason = 'ok';
+  #resolveEnded: (end: RunEnd) => void = () => {};
+
+  constructor(dependencies: RunDependencies) {
+    this.#on = dependencies;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    dependencies.fleet.subscribe((event) => {
+      if (event.type === 'agent.warning') dependencies.report.warning(event.warning, event.id);
+      else this.#changed(event.agent);
+    });
+  }
+
+  start(): void {
+    this.#prepareAll().catch((error: unknown) => {
+      this.#on.report.defect(error);
+      this.abandon();
+    });
+  }
+
+  drain(): void {
+    this.#stop('ok', false);
+  }
+
+  force(): void {
+    this.#stop('forced', true);
+  }
+
+  abandon(): void {
+    this.#stop('defect', false);
+  }
+
+  async #prepareAll(): Promise<void> {
+    const { report } = this.#on;
+    const found = await this.#on.discover();
+    report.expect(found.agents.map((agent) => agent.id));
+    for (const dir of found.created) report.created(dir);
+    for (const { dir, error } of found.refused) this.#refuse(dir, error);
+    // Not awaited one by one: an agent starts while the next one's configuration is still being read.
+    for (const agent of found.agents) {
+      this.#queue.add(() => this.#prepare(agent.dir)).catch((error: unknown) => report.defect(error));
+    }
+    await this.#queue.onIdle();
+    this.#isPreparing = false;
+    this.#check();
+  }
+
+  async #prepare(dir: string): Promise<void> {
+    if (this.#isStopping) return;
+    const { loadAgent, lock, fleet, report } = this.#on;
+    try {
+      const { prepared, warnings } = await loadAgent(dir);
+      if (this.#isStopping) return;
+      this.#locks.push(lock(dir));
+      for (const warning of warnings) report.warning(warning, prepared.spec.id);
+      this.#statuses.set(prepared.spec.dir, waiting(prepared));
+      fleet.add(prepared);
+    } catch (error) {
+      if (!AppError.is(error)) report.defect(error);
+      this.#refuse(dir, AppError.toWire(error));
+    }
+  }
+
+  #refuse(dir: string, reason: WireError): void {
+    const status = refused(dir, reason);
+    this.#statuses.set(dir, status);
+    this.#on.report.agent(status);
+  }
+
+  #changed(status: AgentStatus): void {
+    const before = this.#statuses.get(status.dir);
+    // Heartbeats change an agent every second; what follows is about states.
+    this.#statuses.set(status.dir, status);
+    this.#on.report.agent(status);
+    if (before?.state !== status.state) this.#check();
+  }
+
+  #check(): void {
+    if (this.#isPreparing || this.#isStopping) return;
+    const statuses = [...this.#statuses.values()];
+    if (this.#settled === undefined && statuses.every(({ state }) => !UNDECIDED.has(state))) {
+      this.#settled = this.#on.report
+        .settled(statuses)
+        .catch((error: unknown) => this.#on.report.defect(error));
+    }
+    if (statuses.some(({ state }) => ALIVE.has(state))) return;
+    const isOk = statuses.length > 0 && statuses.every(({ state }) => state === 'stopped');
+    this.#stop(isOk ? 'ok' : 'noAgent', false);
+  }
+
+  #stop(reason: ExitReason, force: boolean): void {
+    // The worse reason stays: a drain that had to be forced was forced.
+    if (EXIT_CODES[reason].code > EXIT_CODES[this.#reason].code) this.#reason = reason;
+    if (this.#isStopping && !force) return;
+    this.#isStopping = true;
+    this.#queue.clear();
+    this.#end(force).catch((error: unknown) => {
+      this.#on.report.defect(error);
+      this.#resolveEnded({ reason: 'defect', wedged: [], isHeld: true });
+    });
+  }
+
+  async #end(force: boolean): Promise<void> {
+    const { wedged } = await this.#on.fleet.shutdown({ force });
+    await this.#settled;
+    for (const lock of this.#locks.splice(0)) lock.release();
+    const isHeld = wedged.length > 0;
+    this.#resolveEnded({ reason: isHeld ? 'forced' : this.#reason, wedged, isHeld });
+  }
+}
+
+function waiting(agent: PreparedAgent): AgentStatus {
+  return {
+    ...UNKNOWN,
+    id: agent.spec.id,
+    dir: agent.spec.dir,
+    name: agent.settings.name,
+    state: 'waiting',
+    isolation: agent.isolation,
+  };
+}
+
+function refused(dir: string, reason: WireError): AgentStatus {
+  return { ...UNKNOWN, id: basename(dir), dir, state: 'refused', reason };
+}
+
+const UNKNOWN = {
+  name: undefined,
+  reason: undefined,
+  host: undefined,
+  port: undefined,
+  model: undefined,
+  transport: undefined,
+  transportNote: undefined,
+  isolation: undefined,
+  restarts: 0,
+  restartInMs: undefined,
+  beat: undefined,
+} as const;
