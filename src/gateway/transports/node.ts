@@ -1,0 +1,200 @@
+/**
+ * The transport over node:http and ws: slower than uWS, but pure JavaScript, so it runs on every platform and its
+ * thread may be terminated. It owns the server, the sockets that were upgraded (node:http forgets those) and the
+ * rule that a silent socket ends.
+ */
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type {
+  HttpResponse,
+  Transport,
+  TransportApp,
+  TransportFactory,
+  TransportLimits,
+} from '../transport.ts';
+import { toBindFailure } from './bind-failure.ts';
+import { NodePeer } from './node-peer.ts';
+import { toRequest } from './node-request.ts';
+import { isBodiless, KEEP_ALIVE_MS, SILENCE_MS } from './rules.ts';
+
+/** Time for a request's headers, and for all of it. */
+const HEADERS_MS = 15_000;
+const REQUEST_MS = 60_000;
+/** What uWS takes as a WebSocket: anything else that asks for an upgrade is an ordinary request. */
+const WEBSOCKET_KEY_CHARS = 24;
+
+interface Shared {
+  readonly app: TransportApp;
+  readonly limits: TransportLimits;
+  readonly handshakes: WebSocketServer;
+  readonly peers: Set<NodePeer>;
+  /** Connections that node:http no longer tracks and that did not become a WebSocket. */
+  readonly strays: Set<Duplex>;
+}
+
+/** `silenceMs`: a socket from which nothing came for that long is cut; it is pinged at half of it. */
+export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): TransportFactory {
+  return (app, limits) => {
+    const handshakes = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.frameBytes,
+    });
+    const shared: Shared = { app, limits, handshakes, peers: new Set(), strays: new Set() };
+    const server = createServer({
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+    });
+    server.on('request', (req, res) => void serve(app, req, res));
+    server.on('upgrade', (req, socket, head) => upgrade(shared, req, socket, head));
+    const liveness = setInterval(() => {
+      for (const peer of shared.peers) peer.checkAlive();
+    }, silenceMs / 2);
+    liveness.unref();
+    return createTransport(server, shared, () => clearInterval(liveness));
+  };
+}
+
+export const createNodeTransport: TransportFactory = createNodeTransportFactory();
+
+function createTransport(server: Server, shared: Shared, onFreed: () => void): Transport {
+  const { peers, strays } = shared;
+  let hasListened = false;
+  let closing: Promise<void> | undefined;
+  let markClosed = () => {};
+  const closed = new Promise<void>((resolve) => {
+    markClosed = resolve;
+  });
+
+  const stopListening = () => {
+    // Also ends idle keep-alive connections. Its callback comes when the last socket of any kind is gone.
+    if (server.listening) server.close(() => markClosed());
+  };
+  const cut = () => {
+    onFreed();
+    stopListening();
+    for (const peer of peers) peer.terminate();
+    for (const socket of strays) socket.destroy();
+    server.closeAllConnections();
+  };
+  const closeAll = async (code: number, reason: string, graceMs: number) => {
+    stopListening();
+    if (!hasListened) markClosed();
+    for (const peer of peers) peer.close(code, reason);
+    server.closeIdleConnections();
+    const grace = setTimeout(cut, graceMs);
+    await closed;
+    clearTimeout(grace);
+    onFreed();
+  };
+
+  return {
+    kind: 'node',
+    survivesTerminate: true,
+    async listen({ host, port }) {
+      if (hasListened) throw new Error('A transport listens once');
+      const failure = await startListening(server, host, port);
+      if (!failure) {
+        hasListened = true;
+        return { port: (server.address() as AddressInfo).port };
+      }
+      const reason = toBindFailure(failure, host, port);
+      if (reason === 'taken') return 'taken';
+      throw reason;
+    },
+    stopListening,
+    close(code, reason, graceMs) {
+      closing ??= closeAll(code, reason, graceMs);
+      return closing;
+    },
+    closeNow() {
+      for (const peer of peers) peer.forget();
+      cut();
+    },
+  };
+}
+
+function startListening(
+  server: Server,
+  host: string,
+  port: number,
+): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      server.off('listening', onListening);
+      resolve(error);
+    };
+    const onListening = () => {
+      server.off('error', onError);
+      resolve(undefined);
+    };
+    server.once('error', onError);
+    server.once('listening', onListening);
+    server.listen({ host, port, exclusive: true });
+  });
+}
+
+async function serve(app: TransportApp, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const response = app.handle(toRequest(req, false));
+  writeResponse(res, response instanceof Promise ? await response : response);
+}
+
+function writeResponse(res: ServerResponse, response: HttpResponse): void {
+  if (res.destroyed || res.socket?.destroyed) return;
+  const { status, body } = response;
+  // An own copy: content-length is ours, whatever the app says, as it is uWS's over there.
+  const headers: Record<string, string | number> = {};
+  for (const name in response.headers) {
+    if (name.toLowerCase() !== 'content-length') headers[name] = response.headers[name]!;
+  }
+  if (!isBodiless(status)) headers['content-length'] = Buffer.byteLength(body);
+  res.writeHead(status, headers);
+  // For HEAD node:http sends the headers alone.
+  if (isBodiless(status)) res.end();
+  else res.end(body);
+}
+
+function upgrade(shared: Shared, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { app, limits, handshakes, peers, strays } = shared;
+  const isWebSocket =
+    req.method === 'GET' &&
+    req.headers.upgrade?.toLowerCase() === 'websocket' &&
+    req.headers['sec-websocket-key']?.length === WEBSOCKET_KEY_CHARS;
+  strays.add(socket);
+  socket.once('close', () => strays.delete(socket));
+  // node:http has taken its own listener away; a reset here must not become an uncaught exception.
+  socket.on('error', () => socket.destroy());
+  if (!isWebSocket) {
+    // E.g. curl --http2 offers h2c. node:http leaves any upgrade to us; the answer is that of an ordinary request.
+    void serve(app, req, toResponse(req, socket));
+    return;
+  }
+  const decision = app.upgrade(toRequest(req, true));
+  if ('refuse' in decision) {
+    writeResponse(toResponse(req, socket), decision.refuse);
+    return;
+  }
+  handshakes.handleUpgrade(req, socket, head, (ws) => {
+    strays.delete(socket);
+    const peer = new NodePeer(ws, socket, limits);
+    peers.add(peer);
+    ws.once('close', () => peers.delete(peer));
+    peer.open(decision.accept);
+  });
+}
+
+/** A response on a connection that node:http has handed over; it is the last one there. */
+function toResponse(req: IncomingMessage, socket: Duplex): ServerResponse {
+  const res = new ServerResponse(req);
+  res.shouldKeepAlive = false;
+  res.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
+  res.once('finish', () => {
+    res.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0]);
+    socket.end(() => socket.destroy());
+  });
+  return res;
+}

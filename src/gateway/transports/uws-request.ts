@@ -1,0 +1,121 @@
+/**
+ * One request as uWS gives it. Each field crosses from C++ when it is first read, because a request that needs three
+ * headers should not pay for seven; `keep` reads them all before uWS frees the request under an asynchronous handler.
+ */
+import type { HttpRequest } from '../transport.ts';
+import { bodyTooLarge, clientGone, toAddressText } from './rules.ts';
+import type { UwsHttpRequest, UwsHttpResponse } from './uws-types.ts';
+
+export class UwsRequest implements HttpRequest {
+  readonly isUpgrade: boolean;
+  isAborted = false;
+  #res: UwsHttpResponse;
+  #req: UwsHttpRequest;
+  #method: string | undefined;
+  #path: string | undefined;
+  #query: string | undefined;
+  #host: string | undefined;
+  #origin: string | undefined;
+  #authorization: string | undefined;
+  #contentType: string | undefined;
+  #secFetchSite: string | undefined;
+  #remoteAddress: string | undefined;
+  #rejectBody: ((reason: Error) => void) | undefined;
+
+  constructor(res: UwsHttpResponse, req: UwsHttpRequest, isUpgrade: boolean) {
+    this.#res = res;
+    this.#req = req;
+    this.isUpgrade = isUpgrade;
+  }
+
+  get method(): string {
+    this.#method ??= this.#req.getCaseSensitiveMethod();
+    return this.#method;
+  }
+
+  get path(): string {
+    this.#path ??= this.#req.getUrl();
+    return this.#path;
+  }
+
+  get query(): string {
+    this.#query ??= this.#req.getQuery() ?? '';
+    return this.#query;
+  }
+
+  get host(): string {
+    this.#host ??= this.#req.getHeader('host');
+    return this.#host;
+  }
+
+  get origin(): string {
+    this.#origin ??= this.#req.getHeader('origin');
+    return this.#origin;
+  }
+
+  get authorization(): string {
+    this.#authorization ??= this.#req.getHeader('authorization');
+    return this.#authorization;
+  }
+
+  get contentType(): string {
+    this.#contentType ??= this.#req.getHeader('content-type');
+    return this.#contentType;
+  }
+
+  get secFetchSite(): string {
+    this.#secFetchSite ??= this.#req.getHeader('sec-fetch-site');
+    return this.#secFetchSite;
+  }
+
+  remoteAddress(): string {
+    this.#remoteAddress ??= fromAddressBytes(this.#res.getRemoteAddress());
+    return this.#remoteAddress;
+  }
+
+  readBody(bytesMax: number): Promise<Buffer> {
+    // uWS discards what nobody listens to, so the connection stays usable after a refusal.
+    if (Number(this.#req.getHeader('content-length')) > bytesMax)
+      return Promise.reject(bodyTooLarge(bytesMax));
+    return new Promise((resolve, reject) => {
+      this.#rejectBody = reject;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      this.#res.onData((chunk, isLast) => {
+        bytes += chunk.byteLength;
+        if (bytes > bytesMax) {
+          chunks.length = 0;
+          reject(bodyTooLarge(bytesMax));
+          return;
+        }
+        // uWS empties the ArrayBuffer after this callback.
+        chunks.push(Buffer.from(new Uint8Array(chunk)));
+        if (isLast) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+      });
+    });
+  }
+
+  /** Reads everything while uWS still has it. */
+  keep(): void {
+    void (this.method + this.path + this.query + this.host + this.origin);
+    void (this.authorization + this.contentType + this.secFetchSite + this.remoteAddress());
+  }
+
+  /** The client went away: nothing may be written any more, and no more of the body will come. */
+  abort(): void {
+    this.isAborted = true;
+    this.#rejectBody?.(clientGone());
+  }
+}
+
+/** uWS spells IPv6 addresses out in full; rules about peers compare the short form. */
+export function fromAddressBytes(address: ArrayBuffer): string {
+  const bytes = new Uint8Array(address);
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length !== 16) return '';
+  const isMapped =
+    bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
+  if (isMapped) return toAddressText(`::ffff:${bytes.subarray(12).join('.')}`);
+  const groups = Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? [];
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+}

@@ -1,0 +1,76 @@
+/**
+ * The slice of uWebSockets.js that is used here. The package is optional and ships no types under this name on every
+ * platform, so the project must type-check, build and run without it.
+ */
+export interface Uws {
+  App(): UwsApp;
+  us_socket_local_port(listenSocket: object): number;
+  us_listen_socket_close(listenSocket: object): void;
+  /** Without it two apps may silently share one port. */
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}
+
+export interface UwsApp {
+  ws<T>(pattern: string, behavior: UwsBehavior<T>): UwsApp;
+  any(pattern: string, handler: (res: UwsHttpResponse, req: UwsHttpRequest) => void): UwsApp;
+  /** The callback runs before `listen` returns; `false` is all it says about any failure. */
+  listen(
+    host: string,
+    port: number,
+    options: number,
+    callback: (listenSocket: object | false) => void,
+  ): UwsApp;
+  /** Closes the listening socket and every connection at once. */
+  close(): UwsApp;
+}
+
+export interface UwsBehavior<T> {
+  readonly maxPayloadLength: number;
+  /** 0: no bound. */
+  readonly maxBackpressure: number;
+  /** Seconds; 0 or 8 … 960, anything else aborts the process. */
+  readonly idleTimeout: number;
+  readonly sendPingsAutomatically: boolean;
+  upgrade(res: UwsHttpResponse, req: UwsHttpRequest, context: object): void;
+  open(ws: UwsSocket<T>): void;
+  message(ws: UwsSocket<T>, message: ArrayBuffer, isBinary: boolean): void;
+  drain(ws: UwsSocket<T>): void;
+  pong(ws: UwsSocket<T>, message: ArrayBuffer): void;
+  /** Runs inside `end` and `close` too; from then on every method of the socket throws. */
+  close(ws: UwsSocket<T>, code: number, message: ArrayBuffer): void;
+}
+
+/** Lives on C++'s stack: gone when the handler returns. */
+export interface UwsHttpRequest {
+  /** '' when absent. */
+  getHeader(lowerCaseName: string): string;
+  getCaseSensitiveMethod(): string;
+  getUrl(): string;
+  getQuery(): string | undefined;
+}
+
+export interface UwsHttpResponse {
+  writeStatus(status: string): UwsHttpResponse;
+  writeHeader(name: string, value: string): UwsHttpResponse;
+  end(body?: string | Uint8Array): UwsHttpResponse;
+  endWithoutBody(): UwsHttpResponse;
+  cork(callback: () => void): UwsHttpResponse;
+  onAborted(callback: () => void): UwsHttpResponse;
+  onData(callback: (chunk: ArrayBuffer, isLast: boolean) => void): UwsHttpResponse;
+  /** 4 or 16 bytes. */
+  getRemoteAddress(): ArrayBuffer;
+  /** Calls the `open` handler before it returns. */
+  upgrade<T>(userData: T, key: string, protocol: string, extensions: string, context: object): void;
+}
+
+export interface UwsSocket<T> {
+  getUserData(): T;
+  /** 0: buffered, 1: sent, 2: dropped. */
+  send(text: string): number;
+  ping(payload: string): number;
+  getBufferedAmount(): number;
+  getRemoteAddress(): ArrayBuffer;
+  cork(work: () => void): void;
+  end(code: number, reason: string): void;
+  close(): void;
+}

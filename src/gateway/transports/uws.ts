@@ -1,0 +1,258 @@
+/**
+ * The transport over uWebSockets.js. It owns every native handle of its thread, and its memory rules: the request is
+ * gone when the handler returns, a response must not be touched after it was aborted, an ArrayBuffer is emptied after
+ * its callback, a closed socket throws. Two mistakes here end the whole process and every agent in it: returning from
+ * a handler that neither answered nor set an abort handler, and leaving a thread while handles are open
+ * (https://github.com/uNetworking/uWebSockets.js/issues/925).
+ */
+import type {
+  HttpResponse,
+  Transport,
+  TransportApp,
+  TransportFactory,
+  TransportLimits,
+} from '../transport.ts';
+import { whyNotBound } from './bind-failure.ts';
+import { isBodiless, SILENCE_MS, toStatusLine } from './rules.ts';
+import { UwsPeer } from './uws-peer.ts';
+import { UwsRequest } from './uws-request.ts';
+import type { Uws, UwsApp, UwsHttpRequest, UwsHttpResponse } from './uws-types.ts';
+
+/**
+ * A frame over the limit is answered with close code 1009 up to this multiple of it. uWS itself cuts a frame over its
+ * own maximum without a close frame, so its maximum must be higher than ours; it also bounds what one socket can make
+ * us hold.
+ */
+const FRAME_HEADROOM = 2;
+/** After the last close frame: lets FINs cross, so that closing does not reset connections with unread data. */
+const LINGER_MS = 20;
+
+interface Shared {
+  readonly app: TransportApp;
+  readonly peers: Set<UwsPeer>;
+  /** Requests whose response is still being made. */
+  readonly pending: Set<UwsRequest>;
+  /** Called whenever one of the two sets has shrunk. */
+  onSettled: () => void;
+}
+
+export function createUwsTransport(uws: Uws): TransportFactory {
+  return (app, limits) => {
+    const shared: Shared = { app, peers: new Set(), pending: new Set(), onSettled: () => {} };
+    const server = uws.App();
+    routeSockets(server, shared, limits);
+    server.any('/*', (res, req) => serve(shared, res, req));
+    return createTransport(uws, server, shared);
+  };
+}
+
+function createTransport(uws: Uws, server: UwsApp, shared: Shared): Transport {
+  const { peers, pending } = shared;
+  let listenSocket: object | undefined;
+  let isFreed = false;
+  let closing: Promise<void> | undefined;
+
+  const stopListening = () => {
+    if (listenSocket && !isFreed) uws.us_listen_socket_close(listenSocket);
+    listenSocket = undefined;
+  };
+  const free = () => {
+    if (isFreed) return;
+    isFreed = true;
+    process.off('exit', closeNow);
+    server.close();
+  };
+  const closeNow = () => {
+    if (isFreed) return;
+    // Nobody is told: at the thread's exit the app's own parts may be gone already.
+    for (const peer of peers) peer.forget();
+    peers.clear();
+    free();
+    shared.onSettled();
+  };
+  const closeAll = async (code: number, reason: string, graceMs: number) => {
+    stopListening();
+    const hadWork = peers.size + pending.size > 0;
+    const settled = whenSettled(shared, graceMs);
+    for (const peer of [...peers]) peer.close(code, reason);
+    await settled;
+    for (const peer of [...peers]) peer.terminate();
+    if (hadWork && !isFreed) await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+    free();
+  };
+
+  // A throw, a rejection or process.exit() in a worker thread aborts the process if a handle is still open then.
+  process.on('exit', closeNow);
+  return {
+    kind: 'uws',
+    survivesTerminate: false,
+    async listen({ host, port }) {
+      if (isFreed || listenSocket) throw new Error('A transport listens once');
+      server.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (bound) => {
+        if (bound) listenSocket = bound;
+      });
+      if (listenSocket) return { port: uws.us_socket_local_port(listenSocket) };
+      const failure = await whyNotBound(host, port);
+      if (failure === 'taken') return 'taken';
+      throw failure;
+    },
+    stopListening,
+    close(code, reason, graceMs) {
+      closing ??= isFreed ? Promise.resolve() : closeAll(code, reason, graceMs);
+      return closing;
+    },
+    closeNow,
+  };
+}
+
+/** Resolves when no socket is open and no response is owed, or after `graceMs`. */
+function whenSettled(shared: Shared, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      shared.onSettled = () => {};
+      resolve();
+    };
+    const timer = setTimeout(finish, graceMs);
+    shared.onSettled = () => {
+      if (shared.peers.size + shared.pending.size === 0) finish();
+    };
+    shared.onSettled();
+  });
+}
+
+interface SocketData {
+  readonly peer: UwsPeer;
+}
+
+function routeSockets(server: UwsApp, shared: Shared, limits: TransportLimits): void {
+  server.ws<SocketData>('/*', {
+    maxPayloadLength: limits.frameBytes * FRAME_HEADROOM,
+    // The bound is kept by the peer: uWS would drop close frames and pings too.
+    maxBackpressure: 0,
+    idleTimeout: SILENCE_MS / 1_000,
+    sendPingsAutomatically: true,
+    upgrade: (res, req, context) => upgrade(shared, limits, res, req, context),
+    open(ws) {
+      const { peer } = ws.getUserData();
+      shared.peers.add(peer);
+      peer.open(ws);
+    },
+    message: (ws, message, isBinary) => ws.getUserData().peer.receive(message, isBinary),
+    drain: (ws) => ws.getUserData().peer.drained(),
+    pong: (ws, payload) => ws.getUserData().peer.ponged(payload),
+    close(ws, code, message) {
+      const { peer } = ws.getUserData();
+      shared.peers.delete(peer);
+      // Whoever waits for the last socket goes on even when the listener throws.
+      try {
+        peer.closed(code, message);
+      } finally {
+        shared.onSettled();
+      }
+    },
+  });
+}
+
+function upgrade(
+  shared: Shared,
+  limits: TransportLimits,
+  res: UwsHttpResponse,
+  req: UwsHttpRequest,
+  context: object,
+): void {
+  res.onAborted(ignoreAbort);
+  const request = new UwsRequest(res, req, true);
+  try {
+    const decision = shared.app.upgrade(request);
+    if ('refuse' in decision) {
+      writeResponse(res, decision.refuse, false);
+      return;
+    }
+    const key = req.getHeader('sec-websocket-key');
+    const protocol = req.getHeader('sec-websocket-protocol').split(',', 1)[0]?.trim() ?? '';
+    // No extensions: permessage-deflate would cost memory per socket and CPU per frame.
+    const peer = new UwsPeer(decision.accept, limits);
+    res.upgrade<SocketData>({ peer }, key, protocol, '', context);
+  } catch (defect) {
+    failWith(res, defect);
+  }
+}
+
+function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest): void {
+  // First of all: code that is stopped in the middle (an interrupted thread) returns here without an answer, and uWS
+  // aborts the process when such a response has no abort handler.
+  res.onAborted(ignoreAbort);
+  const request = new UwsRequest(res, req, false);
+  let response: HttpResponse | Promise<HttpResponse>;
+  try {
+    response = shared.app.handle(request);
+    if (!(response instanceof Promise)) {
+      writeResponse(res, response, request.method === 'HEAD');
+      return;
+    }
+  } catch (defect) {
+    failWith(res, defect);
+    return;
+  }
+  void answerLater(shared, res, request, response);
+}
+
+async function answerLater(
+  shared: Shared,
+  res: UwsHttpResponse,
+  request: UwsRequest,
+  answer: Promise<HttpResponse>,
+): Promise<void> {
+  request.keep();
+  shared.pending.add(request);
+  const settle = () => {
+    if (shared.pending.delete(request)) shared.onSettled();
+  };
+  res.onAborted(() => {
+    request.abort();
+    settle();
+  });
+  try {
+    const response = await answer;
+    if (!request.isAborted) res.cork(() => writeResponse(res, response, request.method === 'HEAD'));
+  } catch (defect) {
+    if (!request.isAborted) res.cork(() => failWith(res, defect));
+  } finally {
+    settle();
+  }
+}
+
+function writeResponse(res: UwsHttpResponse, response: HttpResponse, isHead: boolean): void {
+  const { status, headers, body } = response;
+  if (status !== 200) res.writeStatus(toStatusLine(status));
+  for (const name in headers) {
+    // uWS writes the length itself; two of them would be an invalid message.
+    if (name.length !== 14 || name.toLowerCase() !== 'content-length') res.writeHeader(name, headers[name]!);
+  }
+  if (isBodiless(status)) res.endWithoutBody();
+  // `endWithoutBody(length)` leaves the response open in uWS 20: the header is written by hand.
+  else if (isHead) res.writeHeader('Content-Length', String(Buffer.byteLength(body))).endWithoutBody();
+  else res.end(body);
+}
+
+const INTERNAL_ERROR: HttpResponse = {
+  status: 500,
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ error: 'Internal error', code: 'internal' }),
+};
+
+/** The app broke its promise not to throw. The client gets an answer, then the defect takes the thread down. */
+function failWith(res: UwsHttpResponse, defect: unknown): void {
+  process.nextTick(() => {
+    throw defect;
+  });
+  try {
+    writeResponse(res, INTERNAL_ERROR, false);
+  } catch (error) {
+    // The response was ended before the defect: there is nothing left to write to, and the defect is on its way.
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+function ignoreAbort(): void {}
