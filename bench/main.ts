@@ -1,0 +1,48 @@
+/**
+ * Measures the budgets of docs/architecture.md, each beside a floor in the same run, and prints one table:
+ *
+ *   npm run bench              all
+ *   npm run bench -- P2 P6     some
+ */
+import { availableParallelism, cpus } from 'node:os';
+import Table from 'cli-table3';
+import type { Row } from './figures.ts';
+import { benchMemory, benchStart } from './fleet-start.ts';
+import { benchRestart } from './restart.ts';
+import { benchHealth, benchTurns } from './throughput.ts';
+
+const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  P1: benchHealth,
+  P2: benchTurns,
+  P4: benchStart,
+  P5: benchMemory,
+  P6: benchRestart,
+};
+
+const VERDICTS = new Map<boolean | undefined, string>([
+  [true, 'pass'],
+  [false, 'FAIL'],
+]);
+
+async function main(wanted: readonly string[]): Promise<void> {
+  const unknown = wanted.find((name) => BENCHES[name] === undefined);
+  if (unknown !== undefined)
+    throw new Error(`No bench ${unknown}; there are ${Object.keys(BENCHES).join(', ')}`);
+  const table = new Table({ head: ['budget', 'work', 'floor', 'product', 'ratio', ''], style: { head: [] } });
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    process.stderr.write(`${name} …\n`);
+    for (const row of await bench()) {
+      table.push([row.budget, row.work, row.floor, row.product, row.ratio, VERDICTS.get(row.isWithin) ?? '']);
+    }
+  }
+  const cores = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown processor'}`;
+  process.stdout.write(
+    `${table.toString()}\nNode ${process.version}, ${cores}; medians of alternating runs\n`,
+  );
+}
+
+main(process.argv.slice(2)).catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+});
