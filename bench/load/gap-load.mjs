@@ -36,7 +36,7 @@ async function measureGap() {
   while (performance.now() < end) {
     if (!isAsked && performance.now() > end - WATCH_MS + 100) {
       isAsked = true;
-      ask('POST', '/api/restart'); // not awaited: its connection may die with the agent
+      void ask('POST', '/api/restart'); // not awaited: its connection may die with the agent
     }
     if (!(await ask('GET', '/api/health'))) {
       await pause(1);

@@ -21,6 +21,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   boot: ['contract'],
 };
 
+/** What it may know of only by name: `import type`. Handlers take interfaces, and some of these are named there. */
+const MAY_IMPORT_TYPES: Readonly<Record<string, readonly string[]>> = {
+  gateway: ['storage'],
+};
+
 interface Edge extends ImportOf {
   readonly from: string;
   /** Within src, e.g. `contract/errors.ts`; the bare specifier of a package otherwise. */
@@ -46,9 +51,10 @@ test('every folder of src stands in the table', () => {
 });
 
 test('imports only go in the allowed direction', () => {
-  const wrong = edges.filter(isOurs).filter(({ from, to }) => {
+  const wrong = edges.filter(isOurs).filter(({ from, to, kind }) => {
     const [source, target] = [folderOf(from), folderOf(to)];
-    return source !== target && !MAY_IMPORT[source]?.includes(target);
+    const isType = kind === 'type' && MAY_IMPORT_TYPES[source]?.includes(target) === true;
+    return source !== target && !isType && !MAY_IMPORT[source]?.includes(target);
   });
   assert.ok(edges.some(isOurs));
   assert.deepEqual(wrong.map(show), []);
