@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Ask, request, start, TOKEN } from './http.fixture.ts';
+import { type Ask, request, start, TOKEN } from '../fixtures/http-app.ts';
 
 describe('every combination of Host, Origin, token and peer', () => {
   const hosts = { 'localhost:8765': true, 'evil.example': false, '': false };

@@ -4,7 +4,16 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import type { ErrorCode } from '../../src/contract/errors.ts';
 import { createHttpApp } from '../../src/gateway/http.ts';
-import { type Ask, appOptions, codeOf, request, start, startNotes, TOKEN, text } from './http.fixture.ts';
+import {
+  type Ask,
+  appOptions,
+  codeOf,
+  request,
+  start,
+  startNotes,
+  TOKEN,
+  text,
+} from '../fixtures/http-app.ts';
 
 describe('input', () => {
   const bad: readonly [string, Ask, number, ErrorCode, string?][] = [
@@ -82,7 +91,7 @@ describe('defects', () => {
       );
       const [defect] = defects;
       assert.ok(defect?.error instanceof Error);
-      assert.match(defect.error.stack ?? '', /secret detail[\s\S]*http\.fixture/);
+      assert.match(defect.error.stack ?? '', /secret detail[\s\S]*http-app/);
     });
   }
 

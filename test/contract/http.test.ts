@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
 import { ROUTE_SCHEMAS } from '../../src/contract/route-schemas.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
-import { type Ask, codeOf, INFO, request, start, startNotes, TOKEN, text } from './http.fixture.ts';
+import { type Ask, codeOf, INFO, request, start, startNotes, TOKEN, text } from '../fixtures/http-app.ts';
 
 describe('routes', () => {
   test('health says who answers and counts clients', () => {
