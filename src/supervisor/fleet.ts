@@ -66,5 +66,7 @@ export interface Fleet {
   agents(): readonly AgentStatus[];
   /** Resolves when every agent is stopped, quarantined or wedged: their ids are what did not end. */
   shutdown(options: { readonly force: boolean }): Promise<{ readonly wedged: readonly string[] }>;
+  /** For a host about to end by a signal: the process groups of agents go first, however hung, and at once. */
+  killProcesses(): void;
   subscribe(listener: (event: FleetEvent) => void): () => void;
 }

@@ -42,6 +42,8 @@ export interface Run {
   force(): void;
   /** As `drain`, after a failure nobody foresaw. */
   abandon(): void;
+  /** Before this process ends by a signal: agents in processes of their own would outlive it. */
+  killProcesses(): void;
   readonly ended: Promise<RunEnd>;
 }
 
@@ -97,6 +99,10 @@ class AgentRun implements Run {
 
   abandon(): void {
     this.#stop('defect', false);
+  }
+
+  killProcesses(): void {
+    this.#on.fleet.killProcesses();
   }
 
   async #prepareAll(): Promise<void> {

@@ -103,6 +103,12 @@ export function startFleet(options: FleetOptions): Fleet {
       supervisor.send({ type: 'shutdown', force });
       return ended;
     },
+    killProcesses: () => {
+      for (const child of supervisor.getSnapshot().context.agents.values()) {
+        const { context, children } = child.getSnapshot();
+        if (context.agent.isolation === 'process') children.worker?.send({ type: 'terminate' });
+      }
+    },
     subscribe: (listener) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -14,7 +14,7 @@ import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { createHumanReport } from './report/human-report.ts';
 import { createJsonReport } from './report/json-report.ts';
 import type { Report } from './report/report.ts';
-import { type Run, runAgents } from './run-agents.ts';
+import { type Run, type RunEnd, runAgents } from './run-agents.ts';
 import { startFleet } from './start-fleet.ts';
 import { createStopSignals } from './stop-signals.ts';
 import { readTokenOption } from './token-option.ts';
@@ -53,18 +53,35 @@ export async function supervise(invocation: Invocation): Promise<void> {
     return;
   }
   report.started(process.pid, invocation.version);
+  const run = start(invocation, token, report);
+  const end = createEnd(run, report);
+  listen(run, report, end);
+  end(await run.ended);
+}
+
+type End = (end: RunEnd) => void;
+
+/** How the process ends, whichever comes first: the run's own end, or a deadline. */
+function createEnd(run: Run, report: Report): End {
   // The fleet alone decides when this process ends, also at a moment when all its agents wait to be restarted.
   const keptAlive = setInterval(() => {}, 2 ** 30);
-  const run = start(invocation, token, report);
-  const stopListening = listen(run, report);
-  const end = await run.ended;
-  const exitCode = EXIT_CODES[end.reason].code;
-  report.stopped(exitCode, end.wedged);
-  if (end.isHeld) return killSelf(exitCode);
-  clearInterval(keptAlive);
-  stopListening();
-  process.exitCode = exitCode;
-  setTimeout(() => process.exit(), LEFT_BEHIND_MS).unref();
+  let hasEnded = false;
+  return ({ reason, wedged, isHeld }) => {
+    if (hasEnded) return;
+    hasEnded = true;
+    const exitCode = EXIT_CODES[reason].code;
+    report.stopped(exitCode, wedged);
+    if (isHeld) {
+      run.killProcesses();
+      killSelf(exitCode);
+      return;
+    }
+    clearInterval(keptAlive);
+    process.exitCode = exitCode;
+    // The launcher's channel would keep us: it is read for signals.
+    if (process.connected) process.disconnect();
+    setTimeout(() => process.exit(), LEFT_BEHIND_MS).unref();
+  };
 }
 
 function openReport({ json }: RunOptions): Report {
@@ -119,7 +136,7 @@ function start(
 }
 
 /** From here on signals are wishes, and a defect stops the agents instead of cutting them off. */
-function listen(run: Run, report: Report): () => void {
+function listen(run: Run, report: Report, end: End): void {
   const signals = createStopSignals({
     nowMs: sharedClockMs,
     onDrain(signal) {
@@ -129,25 +146,20 @@ function listen(run: Run, report: Report): () => void {
     onForce(signal) {
       report.stopping(signal, 'force');
       run.force();
-      setTimeout(() => {
-        report.stopped(EXIT_CODES.forced.code, []);
-        killSelf(EXIT_CODES.forced.code);
-      }, FORCE_MS).unref();
+      setTimeout(() => end({ reason: 'forced', wedged: [], isHeld: true }), FORCE_MS).unref();
     },
   });
   for (const signal of STOP_SIGNALS) process.on(signal, () => signals.receive(signal, sharedClockMs()));
-  const onMessage = (message: unknown): void => {
+  process.on('message', (message: unknown) => {
     if (isSignalMessage(message)) signals.receive(message.signal, message.sentMs);
-  };
-  process.on('message', onMessage);
+  });
   // The launcher may be killed without us noticing: agents matter, it does not.
   process.channel?.unref();
   process.on('uncaughtException', (error) => {
     report.defect(error);
     run.abandon();
-    setTimeout(() => killSelf(EXIT_CODES.defect.code), ABANDON_MS).unref();
+    setTimeout(() => end({ reason: 'defect', wedged: [], isHeld: true }), ABANDON_MS).unref();
   });
-  return () => process.off('message', onMessage);
 }
 
 function isSignalMessage(
