@@ -11,7 +11,7 @@ import { type Authenticator, bearerOf } from './authenticator.ts';
 import { isLoopbackAddress } from './peer-address.ts';
 import { type AnySchemas, checkContentType, readInput } from './request-input.ts';
 import { errorResponse, jsonResponse, preflightResponse } from './responses.ts';
-import { type AnyHandler, type CompiledRoute, createRouter, type PathMatch } from './router.ts';
+import { type AnyHandler, type CompiledRoute, createRouter, type PathMatch, type Router } from './router.ts';
 import type { HttpRequest, HttpResponse } from './transport.ts';
 
 export interface HttpAppOptions<T extends RouteTable, S extends RouteSchemas<T>, Services> {
@@ -42,87 +42,48 @@ const NO_INPUT = Object.freeze({});
 export function createHttpApp<T extends RouteTable, S extends RouteSchemas<T>, Services>(
   options: HttpAppOptions<T, S, Services>,
 ): HttpApp {
-  const { access, authenticator, services } = options;
-  const router = createRouter(options.routes, options.handlers as unknown as Record<string, AnyHandler>);
+  const handlers = options.handlers as unknown as Record<string, AnyHandler>;
+  const app = new RoutedHttpApp(options, createRouter(options.routes, handlers));
+  return {
+    handle: (request) => app.handle(request),
+    checkUpgrade: (request) => app.checkUpgrade(request),
+  };
+}
 
-  function handle(request: HttpRequest): HttpResponse | Promise<HttpResponse> {
-    const { method } = request;
+/** The options with the types of one route table taken off. */
+type AppRules = Omit<HttpAppOptions<RouteTable, never, unknown>, 'routes' | 'handlers' | 'loadSchemas'> & {
+  readonly loadSchemas: () => Promise<Readonly<Record<string, AnySchemas>>>;
+};
+
+class RoutedHttpApp implements HttpApp {
+  readonly #rules: AppRules;
+  readonly #router: Router;
+
+  constructor(rules: AppRules, router: Router) {
+    this.#rules = rules;
+    this.#router = router;
+  }
+
+  handle(request: HttpRequest): HttpResponse | Promise<HttpResponse> {
     let allowedOrigin = '';
     try {
-      const denied = checkAccess(request, access);
+      const denied = checkAccess(request, this.#rules.access);
       if (denied !== undefined) return errorResponse(denied, '');
       allowedOrigin = request.origin;
-      if (method === 'OPTIONS') return preflightResponse(allowedOrigin);
-      const match = matchPath(request);
+      if (request.method === 'OPTIONS') return preflightResponse(allowedOrigin);
+      const match = this.#matchPath(request);
       const route = matchMethod(match, request);
-      if (route.row.auth === 'token') authorize(request);
-      const output = run(route, match, request);
-      if (output instanceof Promise) return settle(output, { method, path: request.path, allowedOrigin });
+      if (route.row.auth === 'token') this.#authorize(request);
+      const output = this.#run(route, match, request);
+      if (output instanceof Promise) return this.#settle(output, askedBy(request, allowedOrigin));
       return jsonResponse(output, allowedOrigin);
     } catch (error) {
-      return failure(error, { method, path: request.path, allowedOrigin });
+      return this.#failure(error, askedBy(request, allowedOrigin));
     }
   }
 
-  function matchPath(request: HttpRequest): PathMatch {
-    if (request.path === SOCKET_PATH) throw socketPathError(request.method);
-    const match = router.find(request.path);
-    if (match !== undefined) return match;
-    throw notFound(request);
-  }
-
-  function authorize(request: HttpRequest): void {
-    if (authenticator.isOpen) return;
-    const peer = request.remoteAddress();
-    if (request.authorization === '' && isLegacyCaller(peer)) return;
-    const error = credentialError(bearerOf(request.authorization), peer, authenticator);
-    if (error !== undefined) throw error;
-  }
-
-  function isLegacyCaller(peer: string): boolean {
-    if (options.legacyRest === 'off' || !isLoopbackAddress(peer)) return false;
-    return options.hasAuthenticatedSocket(peer);
-  }
-
-  function run(route: CompiledRoute, match: PathMatch, request: HttpRequest): unknown {
-    const { row } = route;
-    if (row.method !== 'GET') checkContentType(request.contentType);
-    if (row.query || row.body) return runValidated(route, match, request);
-    return route.handler(match.params ? { params: match.params } : NO_INPUT, services, request);
-  }
-
-  async function runValidated(
-    route: CompiledRoute,
-    match: PathMatch,
-    request: HttpRequest,
-  ): Promise<unknown> {
-    const peer = request.remoteAddress();
-    const input = await readInput(request, {
-      row: route.row,
-      params: match.params,
-      bodyBytesMax: options.bodyBytesMax,
-      loadSchemas: async () => (await options.loadSchemas())[route.name] as AnySchemas,
-    });
-    return route.handler(input, services, { remoteAddress: () => peer });
-  }
-
-  async function settle(output: Promise<unknown>, asked: Asked): Promise<HttpResponse> {
-    try {
-      return jsonResponse(await output, asked.allowedOrigin);
-    } catch (error) {
-      return failure(error, asked);
-    }
-  }
-
-  function failure(error: unknown, asked: Asked): HttpResponse {
-    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) {
-      return errorResponse(error, asked.allowedOrigin);
-    }
-    options.onDefect(error, `${asked.method} ${asked.path}`);
-    return errorResponse(new AppError('internal', 'Internal error'), asked.allowedOrigin);
-  }
-
-  function checkUpgrade(request: HttpRequest): HttpResponse | { readonly authenticated: boolean } {
+  checkUpgrade(request: HttpRequest): HttpResponse | { readonly authenticated: boolean } {
+    const { access, authenticator } = this.#rules;
     const denied = checkAccess(request, access);
     if (denied !== undefined) return errorResponse(denied, '');
     if (request.path !== SOCKET_PATH) return errorResponse(notFound(request), request.origin);
@@ -133,7 +94,60 @@ export function createHttpApp<T extends RouteTable, S extends RouteSchemas<T>, S
     return error === undefined ? { authenticated: true } : errorResponse(error, request.origin);
   }
 
-  return { handle, checkUpgrade };
+  #matchPath(request: HttpRequest): PathMatch {
+    if (request.path === SOCKET_PATH) throw socketPathError(request.method);
+    const match = this.#router.find(request.path);
+    if (match === undefined) throw notFound(request);
+    return match;
+  }
+
+  #authorize(request: HttpRequest): void {
+    const { authenticator } = this.#rules;
+    if (authenticator.isOpen) return;
+    const peer = request.remoteAddress();
+    if (request.authorization === '' && this.#isLegacyCaller(peer)) return;
+    const error = credentialError(bearerOf(request.authorization), peer, authenticator);
+    if (error !== undefined) throw error;
+  }
+
+  #isLegacyCaller(peer: string): boolean {
+    const { legacyRest, hasAuthenticatedSocket } = this.#rules;
+    return legacyRest === 'loopback' && isLoopbackAddress(peer) && hasAuthenticatedSocket(peer);
+  }
+
+  #run(route: CompiledRoute, match: PathMatch, request: HttpRequest): unknown {
+    const { row } = route;
+    if (row.method !== 'GET') checkContentType(request.contentType);
+    if (row.query || row.body) return this.#runValidated(route, match, request);
+    return route.handler(match.params ? { params: match.params } : NO_INPUT, this.#rules.services, request);
+  }
+
+  async #runValidated(route: CompiledRoute, match: PathMatch, request: HttpRequest): Promise<unknown> {
+    const peer = request.remoteAddress();
+    const input = await readInput(request, {
+      row: route.row,
+      params: match.params,
+      bodyBytesMax: this.#rules.bodyBytesMax,
+      loadSchemas: async () => (await this.#rules.loadSchemas())[route.name] ?? {},
+    });
+    return route.handler(input, this.#rules.services, { remoteAddress: () => peer });
+  }
+
+  async #settle(output: Promise<unknown>, asked: Asked): Promise<HttpResponse> {
+    try {
+      return jsonResponse(await output, asked.allowedOrigin);
+    } catch (error) {
+      return this.#failure(error, asked);
+    }
+  }
+
+  #failure(error: unknown, asked: Asked): HttpResponse {
+    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) {
+      return errorResponse(error, asked.allowedOrigin);
+    }
+    this.#rules.onDefect(error, `${asked.method} ${asked.path}`);
+    return errorResponse(new AppError('internal', 'Internal error'), asked.allowedOrigin);
+  }
 }
 
 /** What is left of a request once the transport has freed it. */
@@ -141,6 +155,10 @@ interface Asked {
   readonly method: string;
   readonly path: string;
   readonly allowedOrigin: string;
+}
+
+function askedBy({ method, path }: HttpRequest, allowedOrigin: string): Asked {
+  return { method, path, allowedOrigin };
 }
 
 /** HEAD is answered as GET is: leaving out the body, not its length, is the transport's part. */
