@@ -149,7 +149,9 @@ function createWriter(options: JournalOptions, sql: JournalStatements) {
       log.error('journal.write_failed', { code: error.code, error: error.message, kept: pending.length });
     }
     if (pending.length > 0) retryIn(isBusy ? BUSY_RETRY_MS : FULL_RETRY_MS);
-    const unavailable = new AppError('storage.unavailable', `Not accepted: ${error.message}`, { cause: error });
+    const unavailable = new AppError('storage.unavailable', `Not accepted: ${error.message}`, {
+      cause: error,
+    });
     for (const op of refused) tell(op, unavailable);
   }
 

@@ -10,7 +10,7 @@ import type { Journal } from '../../storage/journal.ts';
 import type { ClientKey } from '../../storage/turn-record.ts';
 
 export interface Deliveries {
-  attach(outlet: Outlet, takesOldFrames: boolean): void;
+  attach(outlet: Outlet): void;
   detach(outlet: Outlet, undelivered: readonly number[]): void;
   confirm(rowIds: readonly number[]): void;
   /** Any open connection of this client, the latest first. */
@@ -43,7 +43,7 @@ export function createDeliveries(options: {
   }
 
   /** A frame too old for a client that cannot tell a late answer from the next one stays in the history. */
-  function resend(outlet: Outlet, takesOldFrames: boolean): void {
+  function resend(outlet: Outlet): void {
     const rowIds = waiting.get(outlet.client.key);
     if (!rowIds) return;
     waiting.delete(outlet.client.key);
@@ -51,7 +51,7 @@ export function createDeliveries(options: {
     for (const rowId of rowIds.sort((a, b) => a - b)) {
       const outcome = journal.outcomeOf(rowId);
       if (!outcome) continue;
-      if (takesOldFrames || outcome.endedAtMs >= oldestMs) outlet.sendTerminal(rowId, outcome.frame);
+      if (outcome.endedAtMs >= oldestMs) outlet.sendTerminal(rowId, outcome.frame);
       else journal.closeTurns([rowId]);
     }
   }
@@ -59,10 +59,10 @@ export function createDeliveries(options: {
   return {
     outletOf,
     remember,
-    attach(outlet, takesOldFrames) {
+    attach(outlet) {
       if (!outlet.client.isNamed) return;
       connected.set(outlet.client.key, [...(connected.get(outlet.client.key) ?? []), outlet]);
-      resend(outlet, takesOldFrames);
+      resend(outlet);
     },
     detach(outlet, undelivered) {
       const { client } = outlet;
@@ -71,7 +71,7 @@ export function createDeliveries(options: {
       else connected.delete(client.key);
       for (const rowId of undelivered) remember(rowId, client);
       const next = undelivered.length > 0 ? outletOf(client) : undefined;
-      if (next) resend(next, true);
+      if (next) resend(next);
     },
     confirm: (rowIds) => journal.closeTurns(rowIds),
     deliver(rowId, client, frame, preferred) {

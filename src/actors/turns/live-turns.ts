@@ -14,7 +14,11 @@ export interface LiveTurns {
   refusal(message: Message): WireError | undefined;
   findByMessage(client: ClientKey, messageId: string): Turn | undefined;
   /** Turns of the session when one is given, else of the client. */
-  select(client: ClientKey, sessionId: SessionId | undefined, phases: readonly Turn['phase'][]): readonly Turn[];
+  select(
+    client: ClientKey,
+    sessionId: SessionId | undefined,
+    phases: readonly Turn['phase'][],
+  ): readonly Turn[];
   summary(client: ClientKey): { isBusy: boolean; waiting: number; sessions: number };
   /** Turns of its session ahead of it, at least 1. */
   positionOf(turn: Turn): number;
@@ -45,14 +49,23 @@ export function createLiveTurns(limits: Limits): LiveTurns {
     countOfSession: (sessionId) => perSession.get(sessionId) ?? 0,
     refusal(message) {
       if (turns.size >= limits.waitingPerAgent) {
-        return full('queue.agent_full', `This agent already has ${limits.waitingPerAgent} messages to answer.`);
+        return full(
+          'queue.agent_full',
+          `This agent already has ${limits.waitingPerAgent} messages to answer.`,
+        );
       }
       // One of them runs, or is about to.
       if ((perSession.get(message.sessionId) ?? 0) > limits.waitingPerSession) {
-        return full('queue.session_full', `Too many messages queued (${limits.waitingPerSession}). Please wait.`);
+        return full(
+          'queue.session_full',
+          `Too many messages queued (${limits.waitingPerSession}). Please wait.`,
+        );
       }
       if ((perClient.get(message.client.key) ?? 0) >= limits.waitingPerClient) {
-        return full('queue.client_full', `Too many messages queued (${limits.waitingPerClient}). Please wait.`);
+        return full(
+          'queue.client_full',
+          `Too many messages queued (${limits.waitingPerClient}). Please wait.`,
+        );
       }
       return undefined;
     },

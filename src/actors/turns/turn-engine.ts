@@ -122,7 +122,10 @@ export function createTurnEngine(options: TurnEngineOptions): TurnEngine {
     const messages = [{ role: 'user' as const, text: turn.text }];
     let text = '';
     let seq = 0;
-    for await (const part of model.stream({ model: undefined, system: options.systemPrompt, messages }, signal)) {
+    for await (const part of model.stream(
+      { model: undefined, system: options.systemPrompt, messages },
+      signal,
+    )) {
       signal.throwIfAborted();
       onProgress();
       if (part.type !== 'text') continue;
@@ -242,7 +245,9 @@ export function createTurnEngine(options: TurnEngineOptions): TurnEngine {
     const text = turn ? turn.text : row?.text;
     if (text === undefined) return false;
     if (text !== null && text !== message.text) {
-      outlet.send(refused(message, { code: 'message.id_reused', message: `Another message has the id ${messageId}` }));
+      outlet.send(
+        refused(message, { code: 'message.id_reused', message: `Another message has the id ${messageId}` }),
+      );
       return true;
     }
     if (turn) {
@@ -327,4 +332,3 @@ function refused(message: Message, error: WireError): string {
   const { code, message: text } = error;
   return JSON.stringify({ type: 'error', text, code, session_id: message.sessionId, ...id });
 }
-

@@ -1,6 +1,7 @@
 /** One message on its way to its outcome, in memory; and the frames that speak of it. */
-import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
+
 import type { WireError } from '../../contract/errors.ts';
+import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import { type ClientKey, type SessionId, turnIdOf } from '../../storage/turn-record.ts';
 

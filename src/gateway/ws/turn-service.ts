@@ -31,7 +31,7 @@ export interface TurnService {
   /** Turns of the client: is one running, how many wait, in how many sessions. */
   summary(client: ClientKey): { isBusy: boolean; waiting: number; sessions: number };
   /** The connection has (re)named itself: it gets what its client missed, now. */
-  attach(outlet: Outlet, takesOldFrames: boolean): void;
+  attach(outlet: Outlet): void;
   /** The connection is gone or now belongs to another client; these terminal frames may not have arrived. */
   detach(outlet: Outlet, undelivered: readonly number[]): void;
   /** These terminal frames have arrived. */

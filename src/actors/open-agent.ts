@@ -1,0 +1,238 @@
+/**
+ * Composition root of an agent: opens log, storage, turns, gateway and bridges in this order, closes them in reverse.
+ * The only file of this side that knows every part.
+ */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BridgeRunner, startBridges } from '../bridges/bridge-runner.ts';
+import { type Clock, systemClock } from '../contract/clock.ts';
+import { AppError, type WireError } from '../contract/errors.ts';
+import type { AgentInfo } from '../contract/route-schemas.ts';
+import type { ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
+import { createAccessRules } from '../gateway/access.ts';
+import { type Authenticator, createAuthenticator } from '../gateway/authenticator.ts';
+import { createGateway } from '../gateway/gateway.ts';
+import { listenOnPlan } from '../gateway/listen.ts';
+import { createAgentHttp } from '../gateway/rest/agent-http.ts';
+import type { AgentServices } from '../gateway/services.ts';
+import type { Transport } from '../gateway/transport.ts';
+import { loadTransport } from '../gateway/transports/load.ts';
+import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
+import { type EventLog, openEventLog } from '../logging/event-log.ts';
+import { createModel, modelLabel } from '../models/registry.ts';
+import { type Database, openDatabase } from '../storage/database.ts';
+import { createJournal, type Journal } from '../storage/journal.ts';
+import { spendThisMonth } from '../storage/usage.ts';
+import type { AgentResources } from './agent.machine.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { startMaintenance } from './maintenance.ts';
+import type { AgentPort } from './run-worker.ts';
+import { createTurnEngine, type TurnEngine } from './turns/turn-engine.ts';
+
+const CLOSE_CODES = { restart: 1012, stop: 1001 } as const satisfies Record<ShutdownReason, number>;
+/** Of the time for closing: what sockets get for their closing handshakes. */
+const HANDSHAKE_SHARE = 0.25;
+
+export async function openAgent(agent: AgentPort): Promise<AgentResources> {
+  const { init } = agent;
+  const clock = systemClock;
+  const log = openLog(init, clock);
+  try {
+    return await openOn(agent, clock, log);
+  } catch (error) {
+    log.error('server.error', { error });
+    await log.close();
+    throw error;
+  }
+}
+
+function openLog(init: WorkerInit, clock: Clock): EventLog {
+  const { logging, secrets } = init.settings;
+  const log = openEventLog({
+    dir: join(init.dir, 'logs'),
+    level: logging.level,
+    rotateBytes: logging.rotateBytes,
+    keepFiles: logging.keepFiles,
+    secrets,
+    clock,
+    onProblem: (error) => process.stderr.write(`The log cannot be written: ${String(error)}\n`),
+  });
+  process.on('exit', () => log.flushSync());
+  // A defect outside any turn: it ends the agent, and the supervisor starts a new one. Here it only leaves its trace.
+  process.on('uncaughtExceptionMonitor', (error) => log.error('server.defect', { error }));
+  return log;
+}
+
+interface Parts {
+  readonly agent: AgentPort;
+  readonly clock: Clock;
+  readonly log: EventLog;
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly turns: TurnEngine;
+  readonly authenticator: Authenticator;
+  readonly progress: { count: number };
+}
+
+async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<AgentResources> {
+  const { init } = agent;
+  const { settings } = init;
+  const onDefect = (error: unknown, where: string) => log.error('server.defect', { where, error });
+  const db = await openDatabase(settings.dbPath, clock);
+  try {
+    const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log });
+    const progress = { count: 0 };
+    const turns = createTurnEngine({
+      journal,
+      model: createModel(settings.model, clock),
+      systemPrompt: settings.systemPrompt,
+      limits: settings.limits,
+      clock,
+      log,
+      onProgress: () => {
+        progress.count += 1;
+      },
+      onDefect,
+    });
+    const authenticator = createAuthenticator({
+      token: settings.gateway.token,
+      failuresPerMinute: settings.limits.authFailuresPerMinute,
+      clock,
+    });
+    return await serve({ agent, clock, log, db, journal, turns, authenticator, progress }, onDefect);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+async function serve(
+  parts: Parts,
+  onDefect: (error: unknown, where: string) => void,
+): Promise<AgentResources> {
+  const { agent, clock, log, db, journal, turns, authenticator, progress } = parts;
+  const { init } = agent;
+  const { settings } = init;
+  const { factory, note } = await loadTransport(init.transport);
+  const bound = { port: 0, kind: 'node' as Transport['kind'], note };
+  const services = createServices(parts, bound, () => hub.connectedClients());
+  const hub: SocketHub = createSocketHub({
+    agent: { name: settings.name, version: init.version },
+    authenticator,
+    turns,
+    limits: settings.limits,
+    clock,
+    commands: {
+      spendThisMonth: () => spendThisMonth(db, clock.wallMs()),
+      requestRestart: services.requestRestart,
+    },
+    boot: journal.boot,
+    onDefect,
+  });
+  const http = createAgentHttp({
+    services,
+    access: createAccessRules(settings.gateway),
+    authenticator,
+    legacyRest: settings.gateway.legacyRest,
+    hasAuthenticatedSocket: hub.hasAuthenticatedSocket,
+    bodyBytesMax: settings.limits.bodyBytes,
+    onDefect,
+  });
+  const transport = factory(createGateway(http, hub), settings.limits);
+  const { port } = await listenOnPlan(transport, settings.gateway.host, init.ports);
+  Object.assign(bound, { port, kind: transport.kind });
+  writePortFile(init.dir, port);
+  log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
+  log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
+  turns.recover();
+  const bridges = startUserBridges(parts, port);
+  const heartbeat = startHeartbeat({ agent, clock, turns, hub, progress, intervalMs: init.heartbeatMs });
+  const maintenance = startMaintenance({ journal, turns, clock, log, progress });
+  return {
+    port,
+    transport: transport.kind,
+    transportNote: note,
+    survivesTerminate: transport.survivesTerminate,
+    model: modelLabel(settings.model),
+    beginDrain: (reason) => {
+      log.info('server.drain', { reason, ...turns.counts() });
+      turns.beginDrain(reason);
+    },
+    drained: (drainMs) => turns.drained(drainMs),
+    close: async (reason, closeMs) => {
+      heartbeat.stop();
+      maintenance.stop();
+      await bridges.stop(closeMs * HANDSHAKE_SHARE);
+      await transport.close(CLOSE_CODES[reason], `agent ${reason}`, closeMs * HANDSHAKE_SHARE);
+      agent.report({ type: 'worker.transportClosed' });
+      const isDurable = journal.flush();
+      db.close();
+      log.info('server.stop', { agent: settings.name, reason, durable: isDurable });
+      await log.close();
+    },
+  };
+}
+
+function createServices(
+  { agent, clock, log }: Parts,
+  bound: { port: number; kind: Transport['kind']; note: string | undefined },
+  connectedClients: () => number,
+): AgentServices {
+  const { init } = agent;
+  const { settings } = init;
+  const startedAtMs = clock.wallMs();
+  return {
+    info: (): AgentInfo => ({
+      name: settings.name,
+      agent_dir: init.dir,
+      port: bound.port,
+      version: init.version,
+      id: init.id,
+      transport: bound.kind,
+      transport_note: bound.note ?? null,
+      isolation: init.isolation,
+      model: modelLabel(settings.model),
+      started_at: startedAtMs / 1000,
+      state: agent.state(),
+      legacy_rest: settings.gateway.legacyRest,
+    }),
+    connectedClients,
+    requestRestart: (by) => {
+      if (agent.state() === 'draining') {
+        throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');
+      }
+      log.info('server.restart', { source: by });
+      agent.report({ type: 'worker.restartRequested', requestedBy: by });
+    },
+  };
+}
+
+/** Bridges connect to the port really bound, not to the one that was preferred. */
+function startUserBridges({ agent, clock, log }: Parts, port: number): BridgeRunner {
+  const { init } = agent;
+  const { host, token } = init.settings.gateway;
+  return startBridges({
+    dir: init.dir,
+    bridges: init.settings.bridges,
+    gatewayUrl: `ws://${urlHost(host)}:${port}/ws`,
+    token,
+    log,
+    clock,
+    random: Math.random,
+    onWarning: (warning: WireError) => agent.report({ type: 'worker.warning', warning }),
+  });
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === 'localhost') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Whole or not at all: other programs read it at any moment. */
+function writePortFile(dir: string, port: number): void {
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, '.port');
+  writeFileSync(`${path}.tmp`, String(port), { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}

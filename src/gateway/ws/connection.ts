@@ -1,0 +1,247 @@
+/**
+ * One WebSocket, from its first frame to its close (reference §2). It knows who speaks, hands messages to the turns and
+ * commands to their handlers, and enforces what a socket may do. It keeps nothing that must survive it.
+ */
+import type { Clock, TimerHandle } from '../../contract/clock.ts';
+import type { ErrorCode } from '../../contract/errors.ts';
+import type { CAPABILITIES, ClientFrame, FrameOf, FrameResult, ServerFrame } from '../../contract/frames.ts';
+import type { Limits } from '../../contract/limits.ts';
+import { type ClientKey, namedClient } from '../../storage/turn-record.ts';
+import type { Authenticator } from '../authenticator.ts';
+import type { Peer, PeerListener } from '../transport.ts';
+import { type CommandContext, runCommand } from './commands.ts';
+import { FrameRate } from './frame-rate.ts';
+import { Identity, type Wire } from './identity.ts';
+import type { TurnService } from './turn-service.ts';
+
+/** What all connections of a gateway share. */
+export interface ConnectionContext {
+  readonly agent: { readonly name: string; readonly version: string };
+  readonly authenticator: Authenticator;
+  readonly turns: TurnService;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly commands: Pick<CommandContext, 'spendThisMonth' | 'requestRestart'>;
+  /** A new key for a client that did not name itself. */
+  nextUnnamed(): ClientKey;
+  /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
+  withParser(work: (parse: (text: string) => FrameResult) => void): void;
+  /** A client id is in use on one more connection. */
+  onIdentity(identity: Identity): void;
+  onClosed(connection: Connection, identities: readonly Identity[]): void;
+  /** Terminal frames of this connection are under way. */
+  watch(connection: Connection): void;
+  onDefect(error: unknown, where: string): void;
+}
+
+/** Client ids one socket may use in turn. */
+const IDENTITIES_MAX = 16;
+
+export class Connection implements PeerListener, Wire {
+  readonly #peer: Peer;
+  readonly #context: ConnectionContext;
+  readonly #rate: FrameRate;
+  #isAuthenticated: boolean;
+  #isOpen = true;
+  #identities: Identity[] = [];
+  #authTimer: TimerHandle | undefined;
+
+  constructor(peer: Peer, isAuthenticated: boolean, context: ConnectionContext) {
+    this.#peer = peer;
+    this.#context = context;
+    this.#isAuthenticated = isAuthenticated;
+    this.#rate = new FrameRate(context.limits, context.clock);
+    if (isAuthenticated) return;
+    this.#authTimer = context.clock.setTimeout(
+      () => this.#close(1008, 'authentication timeout'),
+      context.limits.authTimeoutMs,
+    );
+  }
+
+  get remoteAddress(): string {
+    return this.#peer.remoteAddress;
+  }
+
+  get isAuthenticated(): boolean {
+    return this.#isAuthenticated && this.#isOpen;
+  }
+
+  onText(text: string): void {
+    const { limits } = this.#context;
+    if (!this.#isOpen) return;
+    const bytes = Buffer.byteLength(text);
+    if (!this.#isAuthenticated && bytes > limits.frameBytesBeforeAuth) {
+      return this.#close(1009, `at most ${limits.frameBytesBeforeAuth} bytes before authentication`);
+    }
+    if (!this.#rate.allows(bytes)) {
+      this.#sendError('frame.rate_limited', 'Too many frames in one second; the connection is closed.');
+      return this.#close(1008, 'too many frames');
+    }
+    this.#context.withParser((parse) => this.#handle(parse(text)));
+  }
+
+  onBinary(): void {
+    this.#sendError('frame.invalid', 'Binary frames are not understood; send JSON as text.');
+  }
+
+  onClose(_code: number, clean: boolean): void {
+    this.#isOpen = false;
+    if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
+    for (const identity of this.#identities) {
+      const { delivered, undelivered } = identity.settle(clean);
+      if (delivered.length > 0) this.#context.turns.confirm(delivered);
+      this.#context.turns.detach(identity, undelivered);
+    }
+    this.#context.onClosed(this, this.#identities);
+  }
+
+  isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  send(frame: string): boolean {
+    if (!this.#isOpen) return false;
+    if (this.#peer.send(frame) !== 'dropped') return true;
+    this.#close(1013, 'reads too slowly');
+    return false;
+  }
+
+  watch(): void {
+    this.#context.watch(this);
+  }
+
+  /** Reports what has arrived; false when nothing is under way any more. */
+  lookAtDeliveries(): boolean {
+    if (!this.#isOpen) return false;
+    if (this.#peer.bufferedBytes() === 0) {
+      for (const identity of this.#identities) {
+        const delivered = identity.takeDelivered();
+        if (delivered.length > 0) this.#context.turns.confirm(delivered);
+      }
+    }
+    return this.#identities.some((identity) => identity.hasUnderWay());
+  }
+
+  #handle(result: FrameResult): void {
+    if (!this.#isOpen) return;
+    try {
+      if ('frame' in result) this.#dispatch(result.frame);
+      else if ('invalid' in result) this.#sendError('frame.invalid', result.invalid, result.details);
+      else if (!this.#isAuthenticated) this.#refuseUnauthenticated();
+    } catch (error) {
+      this.#context.onDefect(error, 'frame');
+      this.#sendError('internal', 'Internal error');
+    }
+  }
+
+  #dispatch(frame: ClientFrame): void {
+    if (frame.type === 'auth') return this.#authenticate(frame);
+    if (!this.#isAuthenticated) return this.#refuseUnauthenticated();
+    switch (frame.type) {
+      case 'ping':
+        return this.#sendFrame({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) });
+      case 'message':
+        return this.#message(frame);
+      case 'command':
+        return this.#command(frame);
+    }
+  }
+
+  #authenticate(frame: FrameOf<'auth'>): void {
+    const { authenticator, agent, limits, turns } = this.#context;
+    const verdict = authenticator.check(frame.token ?? undefined, this.remoteAddress);
+    if (verdict !== 'ok') {
+      const isLocked = verdict === 'rate_limited';
+      const reason = isLocked ? 'Too many wrong tokens; try again later' : 'Invalid token';
+      const code = isLocked ? 'auth.rate_limited' : 'auth.invalid';
+      this.#sendFrame({ type: 'auth_error', reason, code });
+      return this.#close(1008, 'authentication failed');
+    }
+    this.#isAuthenticated = true;
+    if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
+    const identity = this.#identify(frame.client_id || undefined);
+    if (!identity) return;
+    const granted = frame.capabilities && grant(frame.capabilities);
+    identity.wantsDeltas = granted?.includes('delta') ?? false;
+    this.#sendFrame({
+      type: 'auth_ok',
+      agent_name: agent.name,
+      version: agent.version,
+      client_id: identity.client.clientId,
+      ...(granted ? { capabilities: granted, limits: { ...limits } } : {}),
+    });
+    // In the same tick, before any other frame of this socket: what its client missed.
+    turns.attach(identity);
+  }
+
+  /** The identity this socket speaks as from now on; undefined when it has used too many. */
+  #identify(clientId: string | undefined): Identity | undefined {
+    const { authenticator } = this.#context;
+    const current = this.#identities.at(-1);
+    const client = clientId === undefined ? undefined : namedClient(clientId, authenticator.credential);
+    if (current && (client === undefined || current.client.key === client.key)) return current;
+    if (this.#identities.length >= IDENTITIES_MAX) {
+      this.#sendError('frame.invalid', `One connection may use at most ${IDENTITIES_MAX} client ids.`);
+      this.#close(1008, 'too many client ids');
+      return undefined;
+    }
+    const known = client && this.#identities.find((identity) => identity.client.key === client.key);
+    const identity = known ?? new Identity(client ?? this.#context.nextUnnamed(), this);
+    this.#identities = [...this.#identities.filter((other) => other !== known), identity];
+    if (!known) this.#context.onIdentity(identity);
+    return identity;
+  }
+
+  #message(frame: FrameOf<'message'>): void {
+    const text = frame.text.trim();
+    const identity = this.#identities.at(-1) ?? this.#identify(undefined);
+    // A blank message is ignored, as by the reference: its clients send them.
+    if (text === '' || !identity) return;
+    const message = {
+      client: identity.client,
+      sessionId: frame.session_id,
+      messageId: frame.id,
+      text,
+      attachments: frame.attachments ?? [],
+    };
+    this.#context.turns.submit(message, identity);
+  }
+
+  #command(frame: FrameOf<'command'>): void {
+    const identity = this.#identities.at(-1) ?? this.#identify(undefined);
+    if (!identity) return;
+    const { turns, agent, commands } = this.#context;
+    const { name, session_id: sessionId, id } = frame;
+    const context = { turns, client: identity.client, sessionId, agentName: agent.name, ...commands };
+    const result = runCommand(name, context);
+    this.#sendFrame({
+      type: 'command_result',
+      name,
+      ...result,
+      ...(sessionId === undefined ? {} : { session_id: sessionId }),
+      ...(id === undefined ? {} : { id }),
+    });
+  }
+
+  #refuseUnauthenticated(): void {
+    this.#sendFrame({ type: 'auth_error', reason: 'Not authenticated', code: 'auth.required' });
+  }
+
+  #sendError(code: ErrorCode, text: string, details?: unknown): void {
+    this.#sendFrame({ type: 'error', text, code, ...(details === undefined ? {} : { details }) });
+  }
+
+  #sendFrame(frame: ServerFrame): void {
+    this.send(JSON.stringify(frame));
+  }
+
+  /** Nothing is read from it or sent to it any more. */
+  #close(code: number, reason: string): void {
+    this.#isOpen = false;
+    this.#peer.close(code, reason);
+  }
+}
+
+function grant(wanted: readonly string[]): (typeof CAPABILITIES)[number][] {
+  return wanted.includes('delta') ? ['delta'] : [];
+}

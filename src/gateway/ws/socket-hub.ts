@@ -1,0 +1,110 @@
+/**
+ * All WebSockets of a gateway: how many there are, who is connected, and the second-by-second look at which terminal
+ * frames have arrived. The frame parser brings zod, so it is loaded when the first frame comes; frames that arrive
+ * meanwhile wait in order.
+ */
+import type { FrameResult } from '../../contract/frames.ts';
+import { unnamedClient } from '../../storage/turn-record.ts';
+import type { Peer, PeerListener } from '../transport.ts';
+import { Connection, type ConnectionContext } from './connection.ts';
+import type { Identity } from './identity.ts';
+
+export type SocketHubOptions = Omit<
+  ConnectionContext,
+  'nextUnnamed' | 'withParser' | 'onIdentity' | 'onClosed' | 'watch'
+> & {
+  /** Part of the keys of clients without a name, so that they never repeat. */
+  readonly boot: number;
+};
+
+export interface SocketHub {
+  /** False when one more socket would be one too many. */
+  hasRoom(): boolean;
+  accept(peer: Peer, isAuthenticated: boolean): PeerListener;
+  /** Distinct client ids with an open socket. */
+  connectedClients(): number;
+  hasAuthenticatedSocket(remoteAddress: string): boolean;
+  count(): number;
+}
+
+type Parse = (text: string) => FrameResult;
+
+const LOOK_MS = 1_000;
+
+export function createSocketHub(options: SocketHubOptions): SocketHub {
+  const { clock, limits } = options;
+  const connections = new Set<Connection>();
+  const watched = new Set<Connection>();
+  const clients = new Map<string, number>();
+  const withParser = createParserQueue(options.onDefect);
+  let unnamed = 0;
+  let isLooking = false;
+
+  function look(): void {
+    for (const connection of watched) if (!connection.lookAtDeliveries()) watched.delete(connection);
+    isLooking = watched.size > 0;
+    if (isLooking) clock.setTimeout(look, LOOK_MS);
+  }
+
+  function count(identity: Identity, by: 1 | -1): void {
+    const { key } = identity.client;
+    const next = (clients.get(key) ?? 0) + by;
+    if (next > 0) clients.set(key, next);
+    else clients.delete(key);
+  }
+
+  const context: ConnectionContext = {
+    ...options,
+    withParser,
+    nextUnnamed: () => unnamedClient(options.boot, ++unnamed),
+    onIdentity: (identity) => count(identity, 1),
+    onClosed: (connection, identities) => {
+      connections.delete(connection);
+      watched.delete(connection);
+      for (const identity of identities) count(identity, -1);
+    },
+    watch: (connection) => {
+      watched.add(connection);
+      if (isLooking) return;
+      isLooking = true;
+      clock.setTimeout(look, LOOK_MS);
+    },
+  };
+
+  return {
+    hasRoom: () => connections.size < limits.sockets,
+    accept(peer, isAuthenticated) {
+      const connection = new Connection(peer, isAuthenticated, context);
+      connections.add(connection);
+      return connection;
+    },
+    connectedClients: () => clients.size,
+    hasAuthenticatedSocket: (remoteAddress) =>
+      [...connections].some(
+        (connection) => connection.isAuthenticated && connection.remoteAddress === remoteAddress,
+      ),
+    count: () => connections.size,
+  };
+}
+
+function createParserQueue(
+  onDefect: (error: unknown, where: string) => void,
+): (work: (parse: Parse) => void) => void {
+  let parse: Parse | undefined;
+  let waiting: ((parse: Parse) => void)[] | undefined;
+
+  async function load(): Promise<void> {
+    const { parseFrame } = await import('../../contract/frames.ts');
+    const works = waiting ?? [];
+    parse = parseFrame;
+    waiting = undefined;
+    for (const work of works) work(parseFrame);
+  }
+
+  return (work) => {
+    if (parse) return work(parse);
+    if (waiting) return void waiting.push(work);
+    waiting = [work];
+    load().catch((error: unknown) => onDefect(error, 'frame parser'));
+  };
+}
