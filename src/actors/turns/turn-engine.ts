@@ -12,7 +12,7 @@ import type { Message, Outlet, TurnService } from '../../gateway/ws/turn-service
 import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
 import type { Journal } from '../../storage/journal.ts';
-import type { ClientKey, EndState, SessionId } from '../../storage/turn-record.ts';
+import type { EndState, SessionId } from '../../storage/turn-record.ts';
 import { createDeliveries } from './deliveries.ts';
 import { createLiveTurns } from './live-turns.ts';
 import { parseMarkers } from './markers.ts';
