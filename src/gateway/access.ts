@@ -42,8 +42,8 @@ export function createAccessRules(settings: AccessSettings): AccessRules {
 }
 
 /**
- * The refusal, or undefined. The transport hands a repeated header over as one value joined by a comma, which is no
- * host and no origin, and so is refused here.
+ * The refusal, or undefined. A repeated header that the transport joins by a comma is no host and no origin, and so is
+ * refused here; one of which it hands over only the first cannot be seen here.
  */
 export function checkAccess(request: AccessSubject, rules: AccessRules): AppError | undefined {
   if (!rules.isHostAllowed(request.host)) return hostRefusal(request.host);
