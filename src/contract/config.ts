@@ -221,8 +221,10 @@ function toText(value: unknown): unknown {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
 }
 
+/** YAML 1.1 allows `1_000_000`. */
 function toNumber(value: unknown): unknown {
-  return typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  if (typeof value !== 'string' || value.trim() === '') return value;
+  return Number(/^\d[\d_]*$/.test(value) ? value.replaceAll('_', '') : value);
 }
 
 /** YAML 1.1, which the reference's parser speaks, has more words for these two than 1.2. */
