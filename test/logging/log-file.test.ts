@@ -49,6 +49,26 @@ test('keeps what it could not write, whole and in order, until space returns', {
   assert.equal(problems.length, 1);
 });
 
+test('a line that the disk took half of is finished before the next rotation', { skip: noMount() }, (t) => {
+  const dir = tinyDisk(t);
+  const path = join(dir, 'log');
+  const { file, clock, problems } = startFile(t, path, { rotateBytes: 20_000 });
+  writeFileSync(join(dir, 'hog'), Buffer.alloc(48 * 1024));
+  const lines = ['a', 'b', 'c'].map((letter) => `${letter.repeat(9_999)}\n`);
+  for (const line of lines) {
+    file.append(line);
+    file.flush();
+  }
+  assert.equal(readFileSync(path).length, 16 * 1024, 'the disk is full in the middle of the second line');
+  assert.equal(problems.length, 1);
+  rmSync(join(dir, 'hog'));
+  clock.increment(1_000);
+  assert.equal(readFileSync(path, 'utf8'), lines.join(''));
+  file.append(lines[0] ?? '');
+  file.flush();
+  assert.equal(readFileSync(path, 'utf8'), lines[0], 'rotated as soon as the line was whole');
+});
+
 test('bounds what waits, and says how many lines are missing and where', (t) => {
   const dir = tempDir(t);
   const path = join(dir, 'sub', 'log');
