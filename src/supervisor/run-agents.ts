@@ -62,8 +62,10 @@ class AgentRun implements Run {
   readonly ended: Promise<RunEnd>;
   readonly #on: RunDependencies;
   readonly #queue = new PQueue({ concurrency: PREPARED_AT_ONCE });
-  /** Every agent there is to tell of, by directory: refused ones have no unique id. */
+  /** Agents of the fleet, by id. */
   readonly #statuses = new Map<string, AgentStatus>();
+  /** Apart from them: a refused one may have the id, even the directory, of one that runs. */
+  readonly #refused: AgentStatus[] = [];
   readonly #locks: DirectoryLock[] = [];
   #isPreparing = true;
   #isStopping = false;
@@ -128,7 +130,7 @@ class AgentRun implements Run {
       if (this.#isStopping) return;
       this.#locks.push(lock(dir));
       for (const warning of warnings) report.warning(warning, prepared.spec.id);
-      this.#statuses.set(prepared.spec.dir, waiting(prepared));
+      this.#statuses.set(prepared.spec.id, waiting(prepared));
       fleet.add(prepared);
     } catch (error) {
       if (!AppError.is(error)) report.defect(error);
@@ -138,14 +140,13 @@ class AgentRun implements Run {
 
   #refuse(dir: string, reason: WireError): void {
     const status = refused(dir, reason);
-    this.#statuses.set(dir, status);
+    this.#refused.push(status);
     this.#on.report.agent(status);
   }
 
   #changed(status: AgentStatus): void {
-    const before = this.#statuses.get(status.dir);
-    // Heartbeats change an agent every second; what follows is about states.
-    this.#statuses.set(status.dir, status);
+    const before = this.#statuses.get(status.id);
+    this.#statuses.set(status.id, status);
     this.#on.report.agent(status);
     if (before?.state !== status.state) this.#check();
   }
@@ -155,7 +156,7 @@ class AgentRun implements Run {
     const statuses = [...this.#statuses.values()];
     if (this.#settled === undefined && statuses.every(({ state }) => !UNDECIDED.has(state))) {
       this.#settled = this.#on.report
-        .settled(statuses)
+        .settled([...statuses, ...this.#refused])
         .catch((error: unknown) => this.#on.report.defect(error));
     }
     if (statuses.some(({ state }) => ALIVE.has(state))) return;

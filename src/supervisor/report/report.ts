@@ -67,11 +67,13 @@ export function agentModel({ model }: Pick<AgentStatus, 'model'>): string {
 export function createChangeFilter(): (status: AgentStatus) => boolean {
   const seen = new Map<string, string>();
   return (status) => {
+    // Told once, and may be about the directory of an agent that runs.
+    if (status.state === 'refused') return true;
     const { state, name, host, port, model, transport, transportNote, restarts, reason } = status;
     const facts = [state, name, host, port, model, transport, transportNote, restarts, reason];
     const key = JSON.stringify(facts);
-    if (seen.get(status.dir) === key) return false;
-    seen.set(status.dir, key);
+    if (seen.get(status.id) === key) return false;
+    seen.set(status.id, key);
     return true;
   };
 }
