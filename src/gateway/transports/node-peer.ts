@@ -50,6 +50,14 @@ export class NodePeer implements Peer {
     });
   }
 
+  /** Resolves after the listener was told. */
+  whenGone(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#ws.readyState === this.#ws.CLOSED) resolve();
+      else this.#ws.once('close', () => resolve());
+    });
+  }
+
   /** Called at half the time a socket may be silent. */
   checkAlive(): void {
     if (!this.#isAlive) {

@@ -32,6 +32,8 @@ interface Shared {
   readonly peers: Set<NodePeer>;
   /** Connections that node:http no longer tracks and that did not become a WebSocket. */
   readonly strays: Set<Duplex>;
+  /** From here on every answer is its connection's last: an idle one would hold up the closing. */
+  isStopped: boolean;
 }
 
 /** `silenceMs`: a socket from which nothing came for that long is cut; it is pinged at half of it. */
@@ -43,13 +45,13 @@ export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): Tra
       perMessageDeflate: false,
       maxPayload: limits.frameBytes,
     });
-    const shared: Shared = { app, limits, handshakes, peers: new Set(), strays: new Set() };
+    const shared: Shared = { app, limits, handshakes, peers: new Set(), strays: new Set(), isStopped: false };
     const server = createServer({
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEADERS_MS,
       requestTimeout: REQUEST_MS,
     });
-    server.on('request', (req, res) => void serve(app, req, res));
+    server.on('request', (req, res) => void serve(shared, req, res));
     server.on('upgrade', (req, socket, head) => upgrade(shared, req, socket, head));
     const liveness = setInterval(() => {
       for (const peer of shared.peers) peer.checkAlive();
@@ -72,6 +74,7 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): T
 
   const stopListening = () => {
     // Also ends idle keep-alive connections. Its callback comes when the last socket of any kind is gone.
+    shared.isStopped = true;
     if (server.listening) server.close(() => markClosed());
   };
   const cut = () => {
@@ -84,10 +87,11 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): T
   const closeAll = async (code: number, reason: string, graceMs: number) => {
     stopListening();
     if (!hasListened) markClosed();
+    const gone = [...peers].map((peer) => peer.whenGone());
     for (const peer of peers) peer.close(code, reason);
     server.closeIdleConnections();
     const grace = setTimeout(cut, graceMs);
-    await closed;
+    await Promise.all([closed, ...gone]);
     clearTimeout(grace);
     onFreed();
   };
@@ -138,9 +142,11 @@ function startListening(
   });
 }
 
-async function serve(app: TransportApp, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const response = app.handle(toRequest(req, false));
-  writeResponse(res, response instanceof Promise ? await response : response);
+async function serve(shared: Shared, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const answer = shared.app.handle(toRequest(req, false));
+  const response = answer instanceof Promise ? await answer : answer;
+  if (shared.isStopped) res.shouldKeepAlive = false;
+  writeResponse(res, response);
 }
 
 function writeResponse(res: ServerResponse, response: HttpResponse): void {
@@ -170,7 +176,7 @@ function upgrade(shared: Shared, req: IncomingMessage, socket: Duplex, head: Buf
   socket.on('error', () => socket.destroy());
   if (!isWebSocket) {
     // E.g. curl --http2 offers h2c. node:http leaves any upgrade to us; the answer is that of an ordinary request.
-    void serve(app, req, toResponse(req, socket));
+    void serve(shared, req, toResponse(req, socket));
     return;
   }
   const decision = app.upgrade(toRequest(req, true));
