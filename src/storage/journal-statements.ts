@@ -1,13 +1,8 @@
 /** The journal's SQL, prepared once. Times are kept as epoch seconds, like every time in this database. */
+
+import { parseClientKey, type SessionId } from '../contract/client-key.ts';
 import type { Database } from './database.ts';
-import {
-  type NewTurn,
-  type OpenTurn,
-  type Outcome,
-  parseClientKey,
-  type SessionId,
-  type TurnState,
-} from './turn-record.ts';
+import type { NewTurn, OpenTurn, Outcome, TurnState } from './turn-record.ts';
 
 export interface JournalStatements {
   begin(): void;

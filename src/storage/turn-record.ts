@@ -2,38 +2,12 @@
  * A turn as the journal keeps it, and the identifiers that go with it. `docs/journal.md` has the table of states and
  * events this implements.
  */
+import type { ClientKey, SessionId } from '../contract/client-key.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 
 export const TURN_STATES = ['accepted', 'running', 'done', 'failed', 'cancelled', 'interrupted'] as const;
 export type TurnState = (typeof TURN_STATES)[number];
 export type EndState = Exclude<TurnState, 'accepted' | 'running'>;
-
-/** What a client sent as `session_id`: the reference's clients may send numbers and null, and get them back. */
-export type SessionId = string | number | null;
-
-/**
- * Whose turn it is. A named client chose its `client_id`, and may come back for what it missed under the same
- * credential; an unnamed one exists as long as its socket.
- */
-export interface ClientKey {
-  readonly key: string;
-  readonly isNamed: boolean;
-  readonly clientId: string;
-}
-
-export function namedClient(clientId: string, credentialId: string): ClientKey {
-  return { key: `n:${credentialId}:${clientId}`, isNamed: true, clientId };
-}
-
-export function unnamedClient(boot: number, counter: number): ClientKey {
-  return { key: `a:${boot}:${counter}`, isNamed: false, clientId: `ws-${counter}` };
-}
-
-export function parseClientKey(key: string): ClientKey {
-  const [kind = '', middle = '', ...rest] = key.split(':');
-  if (kind === 'n') return { key, isNamed: true, clientId: rest.join(':') };
-  return { key, isNamed: false, clientId: `ws-${rest.join(':') || middle}` };
-}
 
 export interface NewTurn {
   readonly id: number;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { namedClient, unnamedClient } from '../../src/contract/client-key.ts';
 import { systemClock } from '../../src/contract/clock.ts';
 import { createEchoModel } from '../../src/models/echo.ts';
-import { namedClient, unnamedClient } from '../../src/storage/turn-record.ts';
 import { FakeOutlet, openTurns, type Setup, tempDir, until } from '../fixtures/turns.ts';
 
 async function start(t: TestContext, options: Parameters<typeof openTurns>[1] = {}): Promise<Setup> {

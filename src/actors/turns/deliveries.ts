@@ -3,11 +3,12 @@
  * flight), this list (its client is away), or nobody (delivered, or its client can never come back). So a frame is
  * repeated only when its first delivery is in doubt.
  */
+
+import type { ClientKey } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Journal } from '../../storage/journal.ts';
-import type { ClientKey } from '../../storage/turn-record.ts';
 
 export interface Deliveries {
   attach(outlet: Outlet): void;

@@ -1,8 +1,9 @@
 /** The turns in memory that have not ended durably, and the limits they count against. */
+
+import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import type { WireError } from '../../contract/errors.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Message } from '../../gateway/ws/turn-service.ts';
-import type { ClientKey, SessionId } from '../../storage/turn-record.ts';
 import type { Turn } from './turn.ts';
 
 export interface LiveTurns {

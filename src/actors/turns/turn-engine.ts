@@ -4,6 +4,7 @@
  */
 import PQueue from 'p-queue';
 import { createActor } from 'xstate';
+import type { SessionId } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
 import type { Limits } from '../../contract/limits.ts';
@@ -12,7 +13,7 @@ import type { Message, Outlet, TurnService } from '../../gateway/ws/turn-service
 import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
 import type { Journal } from '../../storage/journal.ts';
-import type { EndState, SessionId } from '../../storage/turn-record.ts';
+import type { EndState } from '../../storage/turn-record.ts';
 import { createDeliveries } from './deliveries.ts';
 import { createLiveTurns } from './live-turns.ts';
 import { parseMarkers } from './markers.ts';

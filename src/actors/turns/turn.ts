@@ -1,9 +1,10 @@
 /** One message on its way to its outcome, in memory; and the frames that speak of it. */
 
+import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import type { WireError } from '../../contract/errors.ts';
 import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
-import { type ClientKey, type SessionId, turnIdOf } from '../../storage/turn-record.ts';
+import { turnIdOf } from '../../storage/turn-record.ts';
 
 export interface Turn {
   readonly rowId: number;

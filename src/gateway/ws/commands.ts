@@ -1,7 +1,7 @@
 /** The commands of a `command` frame (reference §2.8). Each answers with one text, at once, also while a turn runs. */
 import { randomBytes } from 'node:crypto';
+import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
-import type { ClientKey, SessionId } from '../../storage/turn-record.ts';
 import type { TurnService } from './turn-service.ts';
 
 export interface CommandContext {

@@ -2,11 +2,12 @@
  * One WebSocket, from its first frame to its close (reference §2). It knows who speaks, hands messages to the turns and
  * commands to their handlers, and enforces what a socket may do. It keeps nothing that must survive it.
  */
+
+import { type ClientKey, namedClient } from '../../contract/client-key.ts';
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
 import type { ErrorCode } from '../../contract/errors.ts';
 import type { CAPABILITIES, ClientFrame, FrameOf, FrameResult, ServerFrame } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
-import { type ClientKey, namedClient } from '../../storage/turn-record.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { type CommandContext, runCommand } from './commands.ts';

@@ -3,7 +3,7 @@
  * frame counts as delivered when the transport's buffer was seen empty and the socket was still there at the next look
  * a second later, or when the socket closed with a proper handshake (which travels behind the frame).
  */
-import type { ClientKey } from '../../storage/turn-record.ts';
+import type { ClientKey } from '../../contract/client-key.ts';
 import type { Outlet } from './turn-service.ts';
 
 export interface Wire {

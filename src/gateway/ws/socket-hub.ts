@@ -3,8 +3,9 @@
  * frames have arrived. The frame parser brings zod, so it is loaded when the first frame comes; frames that arrive
  * meanwhile wait in order.
  */
+
+import { unnamedClient } from '../../contract/client-key.ts';
 import type { FrameResult } from '../../contract/frames.ts';
-import { unnamedClient } from '../../storage/turn-record.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Identity } from './identity.ts';

@@ -1,6 +1,7 @@
 /** What the WebSocket half of the gateway asks of the agent's turns, and what turns ask of a connection. */
+
+import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import type { AttachmentInfo } from '../../contract/frames.ts';
-import type { ClientKey, SessionId } from '../../storage/turn-record.ts';
 
 /** One authenticated connection, as a turn sees it. Frames are JSON text. */
 export interface Outlet {
