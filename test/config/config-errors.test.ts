@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables of openagent.yaml are what is tested
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { loadAgent } from '../../src/supervisor/config/load-agent.ts';
 import { failToLoad, load, makeAgent, makeTempDir } from './agent-directory.ts';
 
@@ -130,6 +132,12 @@ test('a configuration that is missing or a directory is unreadable, by its full 
   const missing = { code: 'config.unreadable', message: new RegExp(`^${dir}/openagent.yaml cannot be read`) };
   await assert.rejects(loadAgent(dir, OPTIONS), missing);
   await mkdir(join(dir, 'openagent.yaml'));
+  await assert.rejects(loadAgent(dir, OPTIONS), { code: 'config.unreadable', message: /not a regular file/ });
+});
+
+test('a pipe in place of the configuration does not make the start wait', async (t) => {
+  const dir = await makeTempDir(t);
+  await promisify(execFile)('mkfifo', [join(dir, 'openagent.yaml')]);
   await assert.rejects(loadAgent(dir, OPTIONS), { code: 'config.unreadable', message: /not a regular file/ });
 });
 
