@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { EXIT_CODES } from '../../src/supervisor/exit-codes.ts';
@@ -29,6 +29,19 @@ test('--help teaches: examples, what a directory is, environment, signals and ex
   for (const { code, meaning } of Object.values(EXIT_CODES))
     assert.ok(text.includes(`  ${code}    ${meaning}`));
   assert.equal(help.stderr(), '');
+});
+
+test('docs/command-line.md has every option and every exit code', async (t) => {
+  const place = await workplace(t, installed.bin);
+  const help = command(t, place, ['--help']);
+  await help.exit;
+  const docs = await readFile(new URL('../../docs/command-line.md', import.meta.url), 'utf8');
+  const options = help.lines.join('\n').match(/ --(?!help|version)[\w-]+/g) ?? [];
+  assert.ok(options.length >= 8);
+  for (const option of options) assert.ok(docs.includes(`\`${option.trim()}`), option);
+  for (const { code, meaning } of Object.values(EXIT_CODES)) {
+    assert.ok(docs.includes(`| ${code} | ${meaning} |`), meaning);
+  }
 });
 
 test('--version prints the version of the package and nothing else', async (t) => {
