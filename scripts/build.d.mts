@@ -8,7 +8,14 @@ export interface Bundle {
   readonly metafile: Metafile;
 }
 
-export const ENTRIES: { readonly agent: string; readonly host: string };
+export interface Entries {
+  readonly agent: string;
+  readonly host: string;
+}
+
+export const ENTRIES: Entries;
+
+export function bundleSplit(entry: string, name: string): Promise<readonly [start: Bundle, lazy: Bundle]>;
 export function bundle(entry: string, name: string): Promise<Bundle>;
-export function buildInto(dir: string, entries: Record<string, string>): Promise<readonly Bundle[]>;
+export function buildInto(dir: string, entries: Entries): Promise<readonly Bundle[]>;
 export function makeCodeCaches(dir: string): void;

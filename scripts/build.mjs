@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
@@ -40,7 +40,7 @@ const SHARED_OPTIONS = {
 const WRAPPER = {
   banner: {
     js:
-      '(function (exports, require, module, __filename, __dirname, $mport) {"use strict";' +
+      '(function (exports, require, module, __filename, __dirname, $mport, $lazy) {"use strict";' +
       'const $metaUrl = require("node:url").pathToFileURL(__filename).href;',
   },
   footer: { js: '})' },
@@ -50,12 +50,41 @@ async function packageVersion() {
   return JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version;
 }
 
-/** One entry and all it imports, as text. `$mport` is as long as `import`: the source map stays true. */
-export async function bundle(entry, name) {
+/** zod brings its messages in fifty languages; one is spoken here. */
+const oneLocale = {
+  name: 'one-locale',
+  setup({ onLoad }) {
+    onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.[cm]?js$/ }, () => ({ contents: 'export {};' }));
+  },
+};
+
+/**
+ * Project modules reached by `import()` go to a second bundle, `files`, which `$lazy()` runs on first use: what most
+ * agents never need takes no room in the heap of each thread. A module that both bundles hold exists twice.
+ */
+function laterIn(files) {
+  return {
+    name: 'later',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+        if (kind !== 'dynamic-import') return undefined;
+        const file = resolve(resolveDir, path);
+        if (!files.includes(file)) files.push(file);
+        return { path: file, namespace: 'later' };
+      });
+      onLoad({ filter: /.*/, namespace: 'later' }, ({ path }) => ({
+        contents: `module.exports = $lazy().m${files.indexOf(path)};`,
+      }));
+    },
+  };
+}
+
+async function bundleText(name, input, plugins) {
   const result = await build({
     ...SHARED_OPTIONS,
     ...WRAPPER,
-    entryPoints: [entry],
+    ...input,
+    plugins: [oneLocale, ...plugins],
     outfile: join(ROOT, 'dist', `${name}.cjs`),
     sourcemap: 'external',
     define: {
@@ -66,15 +95,30 @@ export async function bundle(entry, name) {
     },
   });
   const text = (file) => result.outputFiles.find(({ path }) => path.endsWith(file)).text;
+  // `$mport` is as long as `import`: the source map stays true.
   const code = text('.cjs').replaceAll(/(?<![\w$.])import\(/g, '$mport(');
   const hash = createHash('sha256').update(code).digest('hex').slice(0, 12);
   return { name, code, hash, map: text('.map'), metafile: result.metafile };
 }
 
+/** One file with an entry and all it imports. */
+export function bundle(entry, name) {
+  return bundleText(name, { entryPoints: [entry] }, []);
+}
+
+/** Two files: what runs at the start, and `<name>-lazy` with what may be wanted later. */
+export async function bundleSplit(entry, name) {
+  const later = [];
+  const start = await bundleText(name, { entryPoints: [entry] }, [laterIn(later)]);
+  const contents = later.map((file, at) => `export * as m${at} from ${JSON.stringify(file)};`).join('\n');
+  const input = { stdin: { contents, resolveDir: ROOT, sourcefile: `${name}-lazy.ts` } };
+  return [start, await bundleText(`${name}-lazy`, input, [])];
+}
+
 /** The boot files know the bundles they belong to by hash. */
 async function bundleBoot(entry, bundles) {
   const hashes = bundles.map(({ name, hash }) => [
-    `process.env.${name.toUpperCase()}_BUNDLE_HASH`,
+    `process.env.${name.toUpperCase().replace('-', '_')}_BUNDLE_HASH`,
     JSON.stringify(hash),
   ]);
   const result = await build({
@@ -99,12 +143,13 @@ async function writeFiles(dir, files) {
   }
 }
 
-/** `entries`: name → source file. */
+/** `entries`: source files of `agent` and `host`. */
 export async function buildInto(dir, entries) {
   for (const [name, entry] of Object.entries(entries)) {
     if (!existsSync(join(ROOT, entry))) throw new Error(`Cannot build dist/${name}.cjs: ${entry} is missing`);
   }
-  const bundles = await Promise.all(Object.entries(entries).map(([name, entry]) => bundle(entry, name)));
+  const { agent, host } = entries;
+  const bundles = [...(await bundleSplit(agent, 'agent')), await bundle(host, 'host')];
   const boots = ['agent-boot.cjs', 'host-boot.cjs', 'warm-agent.cjs', 'warm-host.cjs', 'make-code-cache.ts'];
   const bootFiles = boots.map(async (file) => [
     `${basename(file, file.endsWith('.ts') ? '.ts' : '.cjs')}.cjs`,

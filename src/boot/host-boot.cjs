@@ -17,7 +17,11 @@ runBundle(join(__dirname, 'host.cjs'), process.env.HOST_BUNDLE_HASH, {
 setTimeout(makeMissingCaches, AFTER_START_MS).unref();
 
 function makeMissingCaches() {
-  const bundles = { host: process.env.HOST_BUNDLE_HASH, agent: process.env.AGENT_BUNDLE_HASH };
+  const bundles = {
+    host: process.env.HOST_BUNDLE_HASH,
+    agent: process.env.AGENT_BUNDLE_HASH,
+    'agent-lazy': process.env.AGENT_LAZY_BUNDLE_HASH,
+  };
   const caches = Object.entries(bundles).map(([name, hash]) =>
     cacheFileOf(join(__dirname, `${name}.cjs`), hash),
   );

@@ -45,13 +45,27 @@ function compileBundle(bundleFile, bundleHash) {
   return { script, cacheFile, isCached: cachedData !== undefined && !script.cachedDataRejected };
 }
 
-/** `require` and `importModule` belong to a real file beside the bundle, so that both resolve as the bundle expects. */
-function runBundle(bundleFile, bundleHash, { require, importModule }) {
+/**
+ * `require` and `importModule` belong to a real file beside the bundle, so that both resolve as the bundle expects;
+ * `loadLazy` gives the exports of the bundle's second part.
+ */
+function runBundle(bundleFile, bundleHash, { require, importModule, loadLazy }) {
   const compiled = compileBundle(bundleFile, bundleHash);
   const module = { exports: {} };
   const run = compiled.script.runInThisContext();
-  run(module.exports, require, module, bundleFile, dirname(bundleFile), importModule);
+  run(module.exports, require, module, bundleFile, dirname(bundleFile), importModule, loadLazy);
   return { ...compiled, exports: module.exports };
 }
 
-module.exports = { cacheFileOf, compileBundle, runBundle };
+/** Runs a bundle and, when it first asks for it, its second part; `loadLazy` is for who wants to ask in its place. */
+function runSplitBundle(start, lazy, loaders) {
+  let second;
+  const load = () => {
+    second ??= runBundle(lazy.file, lazy.hash, loaders);
+    return second;
+  };
+  const loadLazy = () => load().exports;
+  return { ...runBundle(start.file, start.hash, { ...loaders, loadLazy }), loadLazy: load };
+}
+
+module.exports = { cacheFileOf, compileBundle, runBundle, runSplitBundle };

@@ -9,12 +9,21 @@ export interface Compiled {
 export interface Loaders {
   readonly require: NodeJS.Require;
   readonly importModule: (specifier: string) => Promise<unknown>;
+  readonly loadLazy?: () => Record<string, unknown>;
 }
+
+export interface BundleFile {
+  readonly file: string;
+  readonly hash: string;
+}
+
+export type Ran = Compiled & { readonly exports: Record<string, unknown> };
 
 export function cacheFileOf(bundleFile: string, bundleHash: string): string;
 export function compileBundle(bundleFile: string, bundleHash: string): Compiled;
-export function runBundle(
-  bundleFile: string,
-  bundleHash: string,
-  loaders: Loaders,
-): Compiled & { readonly exports: Record<string, unknown> };
+export function runBundle(bundleFile: string, bundleHash: string, loaders: Loaders): Ran;
+export function runSplitBundle(
+  start: BundleFile,
+  lazy: BundleFile,
+  loaders: Omit<Loaders, 'loadLazy'>,
+): Ran & { readonly loadLazy: () => Ran };

@@ -15,13 +15,23 @@ import {
   type WorkerInit,
   type WorkerReport,
 } from '../contract/worker-protocol.ts';
-import { cacheFileOf, compileBundle } from './load-bundle.cjs';
+import { type BundleFile, cacheFileOf, compileBundle } from './load-bundle.cjs';
 
 const READY_MS = 10_000;
 const END_MS = 3_000;
 
-const AGENT_HASH = process.env.AGENT_BUNDLE_HASH as string;
-const HOST_HASH = process.env.HOST_BUNDLE_HASH as string;
+const AGENT = bundleFile('agent', process.env.AGENT_BUNDLE_HASH);
+const AGENT_LAZY = bundleFile('agent-lazy', process.env.AGENT_LAZY_BUNDLE_HASH);
+const HOST = bundleFile('host', process.env.HOST_BUNDLE_HASH);
+
+function bundleFile(name: string, hash: string | undefined): BundleFile {
+  return { file: join(__dirname, `${name}.cjs`), hash: hash as string };
+}
+
+interface AgentCode {
+  readonly start: Uint8Array;
+  readonly lazy: Uint8Array;
+}
 
 function initFor(dir: string): WorkerInit {
   return {
@@ -55,8 +65,8 @@ function initFor(dir: string): WorkerInit {
   };
 }
 
-/** The code cache of an agent that has just become ready. */
-async function warmAgentCache(dir: string): Promise<Buffer> {
+/** The code caches of an agent that has just become ready: of what it runs by then, and of what it may run later. */
+async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
   await mkdir(join(dir, 'logs'));
   await mkdir(join(dir, 'memories'));
   const { port1, port2 } = new MessageChannel();
@@ -66,19 +76,19 @@ async function warmAgentCache(dir: string): Promise<Buffer> {
   });
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   await withDeadline(readyOf(worker), READY_MS, 'the agent was not ready in time');
-  const cache = new Promise<Uint8Array>((resolve) => port1.once('message', resolve));
+  const cache = new Promise<AgentCode>((resolve) => port1.once('message', resolve));
   port1.postMessage('now');
-  const data = Buffer.from(await withDeadline(cache, READY_MS, 'the agent gave no code cache in time'));
+  const code = await withDeadline(cache, READY_MS, 'the agent gave no code cache in time');
   const stop: WorkerCommand = { type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 };
   worker.postMessage(stop);
   port1.close();
   // A process with an agent in it cannot exit by itself, and its code cache is all we wanted of it.
   withDeadline(ended, END_MS, '').catch(() => process.kill(process.pid, 'SIGKILL'));
-  return data;
+  return [code.start, code.lazy];
 }
 
 /** The code cache of a host whose only agent has just become ready. */
-async function warmHostCache(dir: string): Promise<Buffer> {
+async function warmHostCache(dir: string): Promise<readonly Uint8Array[]> {
   const codeCacheFile = join(dir, 'host.cache');
   const host = fork(join(__dirname, 'warm-host.cjs'), [join(dir, 'agent'), '--json', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
@@ -89,7 +99,7 @@ async function warmHostCache(dir: string): Promise<Buffer> {
     const written = new Promise((resolve) => host.once('message', resolve));
     host.send({ codeCacheFile });
     await withDeadline(written, READY_MS, 'the host gave no code cache in time');
-    return await readFile(codeCacheFile);
+    return [await readFile(codeCacheFile)];
   } finally {
     host.kill('SIGKILL'); // nothing in its directory is worth an orderly end
     await ended;
@@ -134,8 +144,8 @@ function deferred<T>(): { promise: Promise<T>; reject: (error: Error) => void } 
 }
 
 /** What can be had without running anything: the functions V8 compiles with the file itself. */
-function coldCache(bundleFile: string, bundleHash: string): Buffer {
-  return compileBundle(bundleFile, bundleHash).script.createCachedData();
+function coldCache({ file, hash }: BundleFile): Buffer {
+  return compileBundle(file, hash).script.createCachedData();
 }
 
 async function writeAtomically(file: string, data: Uint8Array): Promise<void> {
@@ -145,33 +155,35 @@ async function writeAtomically(file: string, data: Uint8Array): Promise<void> {
 }
 
 /** Caches of earlier bundles; those of other Nodes for this bundle stay. */
-async function removeOutdated(bundleFile: string, bundleHash: string): Promise<void> {
-  const [name, prefix] = [basename(bundleFile), `${basename(bundleFile)}.${bundleHash}.`];
-  for (const file of await readdir(__dirname)) {
-    if (file.startsWith(`${name}.`) && file.endsWith('.cache') && !file.startsWith(prefix)) {
-      await rm(join(__dirname, file), { force: true });
-    }
+async function removeOutdated({ file, hash }: BundleFile): Promise<void> {
+  const name = basename(file);
+  for (const other of await readdir(__dirname)) {
+    const isCache = other.startsWith(`${name}.`) && other.endsWith('.cache');
+    if (isCache && !other.startsWith(`${name}.${hash}.`)) await rm(join(__dirname, other), { force: true });
   }
 }
 
-async function makeCache(name: string, hash: string, warm: () => Promise<Buffer>): Promise<void> {
-  const bundleFile = join(__dirname, `${name}.cjs`);
-  const cacheFile = cacheFileOf(bundleFile, hash);
-  await removeOutdated(bundleFile, hash);
-  if (existsSync(cacheFile)) return;
-  const cache = await warm().catch((error: Error) => {
-    process.stderr.write(`The ${name}'s code cache holds less than it could: ${error.message}\n`);
-    return coldCache(bundleFile, hash);
+async function makeCaches(
+  bundles: readonly BundleFile[],
+  warm: () => Promise<readonly Uint8Array[]>,
+): Promise<void> {
+  for (const bundle of bundles) await removeOutdated(bundle);
+  if (bundles.every(({ file, hash }) => existsSync(cacheFileOf(file, hash)))) return;
+  const caches = await warm().catch((error: Error) => {
+    process.stderr.write(`The code cache holds less than it could: ${error.message}\n`);
+    return bundles.map(coldCache);
   });
-  await writeAtomically(cacheFile, cache);
+  for (const [at, { file, hash }] of bundles.entries()) {
+    await writeAtomically(cacheFileOf(file, hash), caches[at] as Uint8Array);
+  }
 }
 
 async function main(): Promise<void> {
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const dir = await mkdtemp(join(tmpdir(), 'openagent-code-cache-'));
   try {
-    await makeCache('agent', AGENT_HASH, () => warmAgentCache(dir));
-    await makeCache('host', HOST_HASH, () => warmHostCache(dir));
+    await makeCaches([AGENT, AGENT_LAZY], () => warmAgentCaches(dir));
+    await makeCaches([HOST], () => warmHostCache(dir));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

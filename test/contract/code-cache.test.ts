@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { type Bundle, buildInto, bundle, ENTRIES, makeCodeCaches } from '../../scripts/build.mjs';
-import { cacheFileOf, compileBundle, runBundle } from '../../src/boot/load-bundle.cjs';
+import { type Bundle, buildInto, bundleSplit, ENTRIES, makeCodeCaches } from '../../scripts/build.mjs';
+import { cacheFileOf, compileBundle, runSplitBundle } from '../../src/boot/load-bundle.cjs';
 
 const FIXTURES = { agent: 'test/fixtures/boot/agent.ts', host: 'test/fixtures/boot/host.ts' };
 const START = fileURLToPath(new URL('../fixtures/boot/start.cjs', import.meta.url));
@@ -17,11 +17,13 @@ const require = createRequire(import.meta.url);
 
 let dist: string;
 let agent: Bundle;
+let lazy: Bundle;
 
 before(async () => {
   dist = await mkdtemp(join(tmpdir(), 'openagent-dist-'));
   const bundles = await buildInto(dist, FIXTURES);
   agent = bundles.find(({ name }) => name === 'agent') as Bundle;
+  lazy = bundles.find(({ name }) => name === 'agent-lazy') as Bundle;
   makeCodeCaches(dist);
 });
 after(() => rm(dist, { recursive: true, force: true }));
@@ -34,10 +36,11 @@ function bundleFile(): string {
 }
 
 function run() {
-  return runBundle(bundleFile(), agent.hash, {
-    require,
-    importModule: (specifier) => import(specifier),
-  });
+  const [start, later] = [
+    { file: bundleFile(), hash: agent.hash },
+    { file: join(dist, 'agent-lazy.cjs'), hash: lazy.hash },
+  ];
+  return runSplitBundle(start, later, { require, importModule: (specifier) => import(specifier) });
 }
 
 interface Start {
@@ -83,12 +86,15 @@ test('the cache of another Node, processor or bundle is not even looked at', asy
   await rename(`${cacheFile}.away`, cacheFile);
 });
 
-test('a module imported dynamically is in the bundle and runs on first use only', async () => {
-  const { loadHeavy } = run().exports as { loadHeavy: () => Promise<string> };
+test('a module imported dynamically runs on first use, from the second bundle and its cache', async () => {
+  const { exports, loadLazy } = run();
+  const { loadHeavy } = exports as { loadHeavy: () => Promise<string> };
   assert.equal(globalThis.heavyModuleLoads, undefined);
   assert.equal(await loadHeavy(), 'loaded on first use');
   await loadHeavy();
   assert.equal(globalThis.heavyModuleLoads, 1);
+  assert.equal(loadLazy().isCached, true);
+  assert.ok(!agent.code.includes('heavyModuleLoads'), 'the start does not carry it');
 });
 
 test('a module of the user is imported from its own file', async () => {
@@ -108,26 +114,22 @@ test('import.meta.url is the bundle itself', () => {
 });
 
 test('a missing entry is named', async () => {
-  await assert.rejects(buildInto(dist, { agent: 'src/nowhere.ts' }), /src\/nowhere\.ts is missing/);
+  await assert.rejects(
+    buildInto(dist, { ...FIXTURES, host: 'src/nowhere.ts' }),
+    /src\/nowhere\.ts is missing/,
+  );
 });
 
-/** Files of the bundle that run when it starts: reached from the entry without an `import()`. */
-function startsWith({ metafile }: Bundle, entry: string): string[] {
-  const reached = new Set([entry]);
-  for (const file of reached) {
-    for (const { path, kind, external } of metafile.inputs[file]?.imports ?? []) {
-      if (!external && kind !== 'dynamic-import') reached.add(path);
-    }
-  }
-  return [...reached];
-}
-
 test("an agent's thread starts without the libraries that only the host or a later use needs", async () => {
-  const started = startsWith(await bundle(ENTRIES.agent, 'agent'), ENTRIES.agent);
-  assert.ok(started.length > 5, 'the entry imports something');
-  const heavy = /node_modules\/(zod|yaml|commander|cli-table3|fastest-levenshtein|picocolors)\//;
+  const [start, later] = await bundleSplit(ENTRIES.agent, 'agent');
+  const packagesOf = ({ metafile }: Bundle) =>
+    new Set(Object.keys(metafile.inputs).flatMap((file) => /node_modules\/([^/]+)/.exec(file)?.[1] ?? []));
+  const started = packagesOf(start);
+  assert.ok(started.has('xstate'), [...started].join(' '));
+  const heavy = ['zod', 'yaml', 'commander', 'cli-table3', 'fastest-levenshtein', 'picocolors'];
   assert.deepEqual(
-    started.filter((file) => heavy.test(file)),
+    heavy.filter((name) => started.has(name)),
     [],
   );
+  assert.ok(packagesOf(later).has('zod'), 'the schemas are there when the first frame comes');
 });
