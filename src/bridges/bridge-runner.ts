@@ -128,7 +128,11 @@ function createReporter(name: string, options: BridgeRunnerOptions): (event: Bri
 
 /** Lines of a bridge say whose they are. */
 function createBridgeLog(log: Log, bridge: string): Log {
-  const own = (fields: LogFields | undefined): LogFields => ({ ...fields, bridge });
+  const own = (fields: unknown): LogFields => {
+    // A bridge in JavaScript may pass anything; an Error or a text is worth keeping.
+    const isPlain = typeof fields === 'object' && !(fields instanceof Error);
+    return isPlain || fields === undefined ? { ...(fields as object), bridge } : { value: fields, bridge };
+  };
   return {
     debug: (event, fields) => log.debug(event, own(fields)),
     info: (event, fields) => log.info(event, own(fields)),

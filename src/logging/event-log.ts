@@ -122,7 +122,7 @@ function toPlainFields(fields: Record<string, unknown>): Record<string, unknown>
     const value = fields[key];
     if (typeof value !== 'object' || value === null) continue;
     if (plain === fields) plain = { ...fields };
-    plain[key] = toPlain(value, 0);
+    plain[key] = toPlain(value, 0, { left: PLAIN_OBJECTS });
   }
   for (const key of HEAD_KEYS) {
     if (!(key in plain)) continue;
@@ -133,28 +133,33 @@ function toPlainFields(fields: Record<string, unknown>): Record<string, unknown>
 }
 
 const PLAIN_DEPTH = 8;
+/** Objects copied for one field: a socket or a machine that lands in a log by mistake refers to half the heap. */
+const PLAIN_OBJECTS = 500;
 
 /** JSON knows no Error, Map or Set, and would write each as `{}`. */
-function toPlain(value: unknown, depth: number): unknown {
+function toPlain(value: unknown, depth: number, budget: { left: number }): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (depth > PLAIN_DEPTH) return '[nested too deeply]';
-  if (value instanceof Error) return toPlainError(value, depth);
-  if (value instanceof Map || value instanceof Set) return toPlain([...value], depth + 1);
+  budget.left -= 1;
+  if (depth > PLAIN_DEPTH || budget.left < 0) return '[more]';
+  const inner = (each: unknown) => toPlain(each, depth + 1, budget);
+  if (value instanceof Error) return toPlainError(value, inner);
+  if (value instanceof Map || value instanceof Set) return inner([...value]);
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  if (Array.isArray(value)) return value.map((item) => toPlain(item, depth + 1));
+  if (Array.isArray(value)) return value.map(inner);
   if ('toJSON' in value && typeof value.toJSON === 'function') return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toPlain(inner, depth + 1)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, inner(each)]));
 }
 
-function toPlainError(error: Error, depth: number): Record<string, unknown> {
+function toPlainError(error: Error, inner: (value: unknown) => unknown): Record<string, unknown> {
   const { name, message, stack, cause, ...own } = error;
+  const fields = inner(own);
   return {
     name: error.name,
     message: error.message,
     ...(error.stack === undefined ? {} : { stack: error.stack }),
-    ...(error.cause === undefined ? {} : { cause: toPlain(error.cause, depth + 1) }),
-    ...(error instanceof AggregateError ? { errors: toPlain(error.errors, depth + 1) } : {}),
-    ...(toPlain(own, depth + 1) as object),
+    ...(error.cause === undefined ? {} : { cause: inner(error.cause) }),
+    ...(error instanceof AggregateError ? { errors: inner(error.errors) } : {}),
+    ...(typeof fields === 'object' ? fields : {}),
   };
 }
 

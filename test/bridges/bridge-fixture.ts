@@ -16,6 +16,7 @@ interface FixtureOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly texts?: Readonly<Record<string, string>>;
   readonly random?: number;
+  readonly gatewayUrl?: string;
   /** A directory that the test made and removes itself. */
   readonly agentDir?: string;
 }
@@ -39,7 +40,7 @@ export function startFixture(t: TestContext, options: FixtureOptions) {
   const runner = startBridges({
     dir,
     bridges: options.bridges,
-    gatewayUrl: 'ws://127.0.0.1:1/ws',
+    gatewayUrl: options.gatewayUrl ?? 'ws://127.0.0.1:1/ws',
     token: 'gateway-token',
     log,
     clock: {

@@ -137,6 +137,30 @@ test('makes a directory that was deleted again, and loses no line', async (t) =>
   assert.deepEqual(problems, []);
 });
 
+test('says how many lines are missing where the disk refused more than four megabytes', async (t) => {
+  const dir = join(tempDir(t), 'logs');
+  // A file where the directory should be.
+  writeFileSync(dir, '');
+  const { log, lines, clock, problems } = startLog(t, { dir });
+  const lineCount = 6_000;
+  for (let n = 0; n < lineCount; n += 1) log.info('load', { n, padding: 'x'.repeat(1_000) });
+  rmSync(dir);
+  clock.increment(1_000);
+  log.info('later');
+  await log.flush();
+  const kept = lines().slice(0, -2);
+  assert.deepEqual(
+    kept.map((line) => line.n),
+    kept.map((_, n) => n),
+  );
+  assert.ok(kept.length > 3_500 && kept.length < 4_200, `${kept.length} lines kept`);
+  assert.deepEqual(lines().slice(-2), [
+    { ts: 1700000000.125, event: 'log.dropped', level: 'warn', count: lineCount - kept.length },
+    { ts: 1700000000.125, event: 'later' },
+  ]);
+  assert.equal(problems.length, 1);
+});
+
 test('takes whatever a field holds', async (t) => {
   const { log, lines, problems } = startLog(t);
   const circular: Record<string, unknown> = { name: 'loop' };
@@ -170,6 +194,16 @@ test('takes whatever a field holds', async (t) => {
     assert.equal(line.ts, 1700000000.125);
   }
   assert.deepEqual(problems, []);
+});
+
+test('a field that refers to half the heap costs no more than a line', async (t) => {
+  const { log, lines } = startLog(t);
+  const nodes = Array.from({ length: 50 }, (_, id) => ({ id, others: [] as unknown[] }));
+  for (const node of nodes) node.others.push(...nodes);
+  log.info('web', { node: nodes[0], error: new Error('x', { cause: nodes }) });
+  await log.flush();
+  assert.equal(lines()[0]?.event, 'web');
+  assert.ok(JSON.stringify(lines()).length < 64 * 1024);
 });
 
 test('an error keeps its name, message, stack, cause and own fields', async (t) => {
