@@ -27,7 +27,7 @@ import type { AgentResources } from './agent.machine.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
 import type { AgentPort } from './run-worker.ts';
-import { createTurnEngine, type TurnEngine } from './turns/turn-engine.ts';
+import { TurnEngine } from './turns/turn-engine.ts';
 
 const CLOSE_CODES = { restart: 1012, stop: 1001 } as const satisfies Record<ShutdownReason, number>;
 /** Of the time for closing: what sockets get for their closing handshakes. */
@@ -82,7 +82,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   try {
     const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log });
     const progress = { count: 0 };
-    const turns = createTurnEngine({
+    const turns = new TurnEngine({
       journal,
       model: createModel(settings.model, clock),
       systemPrompt: settings.systemPrompt,
@@ -145,13 +145,28 @@ async function serve(
   log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
   log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
   turns.recover();
-  const bridges = startUserBridges(parts, port);
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, progress, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, progress });
+  const timers = [heartbeat, maintenance];
+  return toResources(parts, { transport, port, note, bridges: startUserBridges(parts, port), timers });
+}
+
+interface Running {
+  readonly transport: Transport;
+  readonly port: number;
+  readonly note: string | undefined;
+  readonly bridges: BridgeRunner;
+  readonly timers: readonly { stop(): void }[];
+}
+
+function toResources(parts: Parts, running: Running): AgentResources {
+  const { agent, log, db, journal, turns } = parts;
+  const { transport, bridges } = running;
+  const { settings } = agent.init;
   return {
-    port,
+    port: running.port,
     transport: transport.kind,
-    transportNote: note,
+    transportNote: running.note,
     survivesTerminate: transport.survivesTerminate,
     model: modelLabel(settings.model),
     beginDrain: (reason) => {
@@ -160,8 +175,7 @@ async function serve(
     },
     drained: (drainMs) => turns.drained(drainMs),
     close: async (reason, closeMs) => {
-      heartbeat.stop();
-      maintenance.stop();
+      for (const timer of running.timers) timer.stop();
       await bridges.stop(closeMs * HANDSHAKE_SHARE);
       await transport.close(CLOSE_CODES[reason], `agent ${reason}`, closeMs * HANDSHAKE_SHARE);
       agent.report({ type: 'worker.transportClosed' });

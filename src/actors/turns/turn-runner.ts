@@ -1,0 +1,177 @@
+/**
+ * One turn from its start to its durable outcome: the model call, what it streams, and the one way in which every turn
+ * ends. It does not know sessions or queues; it says when a turn is over.
+ */
+import PQueue from 'p-queue';
+import type { Clock } from '../../contract/clock.ts';
+import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
+import type { Limits } from '../../contract/limits.ts';
+import type { Log } from '../../logging/log.ts';
+import type { ModelProvider } from '../../models/provider.ts';
+import type { Journal } from '../../storage/journal.ts';
+import type { EndState } from '../../storage/turn-record.ts';
+import type { Deliveries } from './deliveries.ts';
+import { parseMarkers } from './markers.ts';
+import { type Turn, turnFrames } from './turn.ts';
+
+export interface TurnRunnerOptions {
+  readonly journal: Journal;
+  readonly model: ModelProvider;
+  readonly systemPrompt: string;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called with every step of useful work. */
+  readonly onProgress: () => void;
+  readonly onDefect: (error: unknown, where: string) => void;
+}
+
+type AbortCause = 'stop' | 'drain';
+
+/** Why a running turn was aborted: `drain` leaves it in the journal for the next start. */
+class TurnAborted extends Error {
+  readonly why: AbortCause;
+  constructor(why: AbortCause) {
+    super(`Turn aborted: ${why}`);
+    this.why = why;
+  }
+}
+
+interface Ending {
+  readonly state: EndState;
+  readonly code: ErrorCode | undefined;
+  readonly frame: string;
+}
+
+export class TurnRunner {
+  readonly #options: TurnRunnerOptions;
+  readonly #deliveries: Deliveries;
+  readonly #modelCalls: PQueue;
+  readonly #onOver: (turn: Turn) => void;
+
+  /** `onOver`: the turn's outcome is durable and handed over, or it was left to the next start. */
+  constructor(options: TurnRunnerOptions, deliveries: Deliveries, onOver: (turn: Turn) => void) {
+    this.#options = options;
+    this.#deliveries = deliveries;
+    this.#onOver = onOver;
+    this.#modelCalls = new PQueue({ concurrency: options.limits.concurrentModelCalls });
+  }
+
+  /** Never ends the turn before it returns. */
+  start(turn: Turn): void {
+    turn.phase = 'running';
+    // A turn that an earlier start may have begun is charged before it runs again.
+    if (turn.isRecovered) this.#options.journal.markAttempt(turn.rowId, () => this.#enqueue(turn));
+    else {
+      this.#options.journal.markRunning(turn.rowId);
+      this.#enqueue(turn);
+    }
+  }
+
+  /** `stop`: it ends as cancelled, at once, also when the model does not listen. `drain`: it stays in the journal. */
+  abort(turn: Turn, why: AbortCause): void {
+    if (turn.abort) turn.abort.abort(new TurnAborted(why));
+    // Still waiting for its place among the model calls.
+    else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
+    else this.#leave(turn);
+  }
+
+  cancel(turn: Turn, code: 'turn.cancelled' | 'turn.dropped'): void {
+    const message = code === 'turn.cancelled' ? 'Stopped.' : 'Removed from the queue before it was started.';
+    this.#end(turn, { state: 'cancelled', code, frame: turnFrames.error(turn, { code, message }) });
+  }
+
+  /** To the socket that asked, or to another one of the same client. */
+  send(turn: Turn, frame: string): void {
+    const outlet = turn.outlet?.isOpen() ? turn.outlet : this.#deliveries.outletOf(turn.client);
+    outlet?.send(frame);
+  }
+
+  #enqueue(turn: Turn): void {
+    if (turn.phase !== 'running') return;
+    this.#modelCalls
+      .add(() => this.#run(turn))
+      .catch((error: unknown) => this.#options.onDefect(error, 'turn'));
+  }
+
+  async #run(turn: Turn): Promise<void> {
+    if (turn.phase !== 'running') return;
+    turn.abort = new AbortController();
+    const { signal } = turn.abort;
+    try {
+      this.send(turn, turnFrames.status(turn, 'Thinking...'));
+      const text = await untilAborted(this.#answer(turn, signal), signal);
+      const answer = { ...parseMarkers(text), model: this.#options.model.runtimeId };
+      this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
+    } catch (error) {
+      const why = signal.reason instanceof TurnAborted ? signal.reason.why : undefined;
+      if (why === 'drain') this.#leave(turn);
+      else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
+      else this.#fail(turn, error);
+    }
+  }
+
+  async #answer(turn: Turn, signal: AbortSignal): Promise<string> {
+    const { model, systemPrompt, onProgress } = this.#options;
+    const messages = [{ role: 'user' as const, text: turn.text }];
+    let text = '';
+    let seq = 0;
+    for await (const part of model.stream({ model: undefined, system: systemPrompt, messages }, signal)) {
+      signal.throwIfAborted();
+      onProgress();
+      if (part.type !== 'text') continue;
+      text += part.delta;
+      if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.delta(turn, ++seq, part.delta));
+    }
+    return text;
+  }
+
+  #fail(turn: Turn, error: unknown): void {
+    if (!AppError.is(error)) this.#options.onDefect(error, 'model');
+    const wire: WireError = AppError.is(error)
+      ? AppError.toWire(error)
+      : { code: 'model.failed', message: 'The model failed; the log of the agent says why.' };
+    this.#end(turn, { state: 'failed', code: wire.code, frame: turnFrames.error(turn, wire) });
+  }
+
+  /** The outcome goes to disk; only then the client hears of it. */
+  #end(turn: Turn, ending: Ending): void {
+    const { journal, clock, onProgress } = this.#options;
+    turn.phase = 'ended';
+    onProgress();
+    journal.settle(turn.rowId, ending, clock.wallMs(), turn.client.isNamed, () => {
+      this.#deliveries.deliver(turn.rowId, turn.client, ending.frame, turn.outlet);
+      if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.complete(turn));
+      this.#logEnd(turn, ending);
+      this.#onOver(turn);
+    });
+  }
+
+  #logEnd(turn: Turn, { state, code }: Ending): void {
+    const { log, clock } = this.#options;
+    const fields = {
+      turn_id: turn.turnId,
+      client_id: turn.client.clientId,
+      session_id: turn.sessionId,
+      ms: Math.round(clock.wallMs() - turn.acceptedAtMs),
+    };
+    if (state === 'done') log.info('message.response', fields);
+    else if (state === 'cancelled') log.info('message.cancelled', { ...fields, code });
+    else log.error('message.error', { ...fields, code });
+  }
+
+  /** Aborted by the end of the drain: unfinished in the journal, taken up by the next start. */
+  #leave(turn: Turn): void {
+    turn.phase = 'ended';
+    this.#options.log.info('message.interrupted', { turn_id: turn.turnId, session_id: turn.sessionId });
+    this.#onOver(turn);
+  }
+}
+
+/** A model that ignores its signal does not keep the turn, or its place in the queue. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    work.then(resolve, reject);
+  });
+}

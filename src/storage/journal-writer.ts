@@ -1,0 +1,167 @@
+/**
+ * The journal's group commit: what one turn of the event loop wants written goes to disk in one fsynced transaction, and
+ * whoever asked hears of it afterwards. One batch at a time; what arrives while it cannot be written joins it.
+ */
+import type { Clock, TimerHandle } from '../contract/clock.ts';
+import { AppError } from '../contract/errors.ts';
+import type { Log } from '../logging/log.ts';
+import { sqliteCodeOf, toStorageError } from './database.ts';
+import type { JournalStatements } from './journal-statements.ts';
+import type { NewTurn, Outcome } from './turn-record.ts';
+
+export type Committed = (error: AppError | undefined) => void;
+
+export type Op =
+  | { readonly kind: 'accept'; readonly turn: NewTurn; readonly committed: Committed; readonly atMs: number }
+  | { readonly kind: 'running'; readonly id: number }
+  | { readonly kind: 'effect'; readonly id: number; readonly committed: Committed }
+  | { readonly kind: 'attempt'; readonly id: number; readonly committed: Committed }
+  | {
+      readonly kind: 'settle';
+      readonly id: number;
+      readonly outcome: Outcome;
+      readonly endedAtMs: number;
+      readonly keepOpen: boolean;
+      readonly committed: () => void;
+    }
+  | { readonly kind: 'close'; readonly ids: readonly number[] };
+
+/** How long a new turn waits for another program's lock before it is refused. */
+const ACCEPT_PATIENCE_MS = 2_000;
+const BUSY_RETRY_MS = 25;
+const FULL_RETRY_MS = 500;
+
+export interface JournalWriterOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class JournalWriter {
+  readonly #sql: JournalStatements;
+  readonly #options: JournalWriterOptions;
+  #pending: Op[] = [];
+  #isScheduled = false;
+  #retry: TimerHandle | undefined;
+
+  constructor(sql: JournalStatements, options: JournalWriterOptions) {
+    this.#sql = sql;
+    this.#options = options;
+  }
+
+  get isIdle(): boolean {
+    return this.#pending.length === 0;
+  }
+
+  add(op: Op): void {
+    this.#pending.push(op);
+    if (this.#isScheduled || this.#retry !== undefined) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (this.#retry === undefined) this.flush();
+    });
+  }
+
+  /** Written with whatever is written next. */
+  addLazily(op: Op): void {
+    this.#pending.push(op);
+  }
+
+  /** Writes what is pending now; false when it could not be written. */
+  flush(): boolean {
+    if (this.#pending.length === 0) return true;
+    const batch = this.#pending;
+    this.#pending = [];
+    let failed: ReadonlyMap<Op, AppError>;
+    try {
+      failed = writeBatch(this.#sql, batch, this.#options.path);
+    } catch (cause) {
+      this.#postpone(batch, cause);
+      return false;
+    }
+    for (const op of batch) tell(op, failed.get(op));
+    return true;
+  }
+
+  /** New turns are refused (at once, or when their patience ends); everything else stays and is tried again. */
+  #postpone(batch: readonly Op[], cause: unknown): void {
+    const { clock, log, path } = this.#options;
+    const error = toStorageError(cause, path);
+    const isBusy = error.code === 'storage.locked';
+    const nowMs = clock.monotonicMs();
+    const isRefused = (op: Op) =>
+      (op.kind === 'accept' && (!isBusy || nowMs - op.atMs > ACCEPT_PATIENCE_MS)) || op.kind === 'effect';
+    const refused = batch.filter(isRefused);
+    this.#pending = [...batch.filter((op) => !isRefused(op)), ...this.#pending];
+    if (!isBusy || refused.length > 0) {
+      log.error('journal.write_failed', {
+        code: error.code,
+        error: error.message,
+        kept: this.#pending.length,
+      });
+    }
+    if (this.#pending.length > 0) this.#retryIn(isBusy ? BUSY_RETRY_MS : FULL_RETRY_MS);
+    const unavailable = new AppError('storage.unavailable', `Not accepted: ${error.message}`, {
+      cause: error,
+    });
+    for (const op of refused) tell(op, unavailable);
+  }
+
+  #retryIn(delayMs: number): void {
+    if (this.#retry !== undefined) return;
+    this.#retry = this.#options.clock.setTimeout(() => {
+      this.#retry = undefined;
+      this.flush();
+    }, delayMs);
+  }
+}
+
+function tell(op: Op, error: AppError | undefined): void {
+  if (op.kind === 'accept' || op.kind === 'effect' || op.kind === 'attempt') op.committed(error);
+  else if (op.kind === 'settle') op.committed();
+}
+
+/**
+ * All of the batch in one transaction. A single row that breaks a constraint fails alone (SQLite undoes only that
+ * statement); anything that concerns the file (full, locked, damaged) undoes the whole batch and is thrown.
+ */
+function writeBatch(sql: JournalStatements, batch: readonly Op[], path: string): ReadonlyMap<Op, AppError> {
+  const failed = new Map<Op, AppError>();
+  const settled = new Set<number>();
+  for (const op of batch) if (op.kind === 'settle') settled.add(op.id);
+  sql.begin();
+  try {
+    for (const op of batch) {
+      try {
+        writeOp(sql, op, settled);
+      } catch (cause) {
+        if (!sqliteCodeOf(cause)?.startsWith('SQLITE_CONSTRAINT')) throw cause;
+        failed.set(op, toStorageError(cause, path));
+      }
+    }
+    sql.commit();
+  } catch (cause) {
+    sql.rollback();
+    throw cause;
+  }
+  return failed;
+}
+
+function writeOp(sql: JournalStatements, op: Op, settled: ReadonlySet<number>): void {
+  switch (op.kind) {
+    case 'accept':
+      return sql.insert(op.turn);
+    case 'settle':
+      return sql.settle(op.id, op.outcome, op.endedAtMs, op.keepOpen);
+    case 'running':
+      // Its outcome is in the same transaction: one update says it all.
+      return settled.has(op.id) ? undefined : sql.markRunning(op.id);
+    case 'effect':
+      return sql.markEffect(op.id);
+    case 'attempt':
+      return sql.markAttempt(op.id);
+    case 'close':
+      for (const id of op.ids) sql.close(id);
+  }
+}
