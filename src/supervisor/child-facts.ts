@@ -108,7 +108,7 @@ export function toStatus(snapshot: ChildSnapshot): AgentStatus {
   };
 }
 
-function stateOf(snapshot: ChildSnapshot): AgentState {
+export function stateOf(snapshot: ChildSnapshot): AgentState {
   const { value } = snapshot;
   if (typeof value !== 'object') {
     // `crashed` is passed through within one step and never seen.

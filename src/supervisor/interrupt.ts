@@ -1,5 +1,5 @@
 /**
- * Reads, frees and ends a thread that is stuck in JavaScript, from the main thread, through the built-in inspector and
+ * Reads and ends a thread that is stuck in JavaScript, from the main thread, through the built-in inspector and
  * without a port. `terminate()` would abort the whole process if the thread holds uWebSockets handles; here the thread
  * runs its own exit hook. A thread whose event loop turns is only asked to exit: cutting into it between two callbacks
  * can corrupt its async-hook stack, which ends the process.
@@ -25,6 +25,8 @@ export interface Interrupter {
 const ANSWER_MS = 1_500;
 /** How long a loop is watched for a moment of rest. */
 const PROBE_MS = 100;
+/** How long a thread whose loop turns has to follow the request before it is cut into after all. */
+const POLITE_MS = 400;
 const FRAMES_MAX = 20;
 
 const EXIT = `process.exit(${INTERRUPTED_EXIT_CODE})`;
@@ -71,24 +73,27 @@ function endThread(threadId: number, isTurning: boolean, clock: Clock): Promise<
 
     session.connect();
     session.on('NodeWorker.attachedToWorker', ({ params }) => {
-      // The inspector calls the n-th thread of this process by the number that is its threadId.
-      if (params.workerInfo.workerId !== String(threadId)) return;
-      converse(session, params.sessionId, isTurning, end);
+      // `workerId` only counts sessions; the title begins with the threadId, before the name that others may choose.
+      if (!params.workerInfo.title.startsWith(`[worker ${threadId}]`)) return;
+      converse(session, params.sessionId, { isTurning, clock, end });
     });
     session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
   });
 }
 
-/** The talk with one thread: pause, read, resume, cut, exit. */
-function converse(
-  session: Session,
-  sessionId: string,
-  isTurning: boolean,
-  end: (result: Interruption) => void,
-): void {
+interface Conversation {
+  readonly isTurning: boolean;
+  readonly clock: Clock;
+  end(result: Interruption): void;
+}
+
+/** The talk with one thread: pause, read, exit, resume; or only a request to exit, as long as that may work. */
+function converse(session: Session, sessionId: string, { isTurning, clock, end }: Conversation): void {
   let messages = 0;
+  const urls = new Map<string, string>();
   let stack: readonly string[] = [];
   let exitId = 0;
+  let isGone = false;
 
   function send(method: string, params: object = {}): number {
     messages += 1;
@@ -98,40 +103,57 @@ function converse(
   }
 
   session.on('NodeWorker.detachedFromWorker', ({ params }) => {
-    if (params.sessionId === sessionId) end({ stack });
+    if (params.sessionId !== sessionId) return;
+    isGone = true;
+    end({ stack });
   });
   session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
     if (params.sessionId !== sessionId) return;
-    // `Debugger.enable` lists every script of the thread: only what we wait for is parsed.
-    if (params.message.startsWith('{"method":"Debugger.paused"')) {
-      stack = toStack(JSON.parse(params.message));
-      send('Debugger.resume');
-      send('Debugger.disable');
-      send('Runtime.terminateExecution');
+    const script = SCRIPT_PARSED.exec(params.message);
+    if (script) urls.set(script[1] ?? '', script[2] ?? '');
+    else if (params.message.startsWith('{"method":"Debugger.paused"')) {
+      stack = toStack(JSON.parse(params.message), urls);
+      // Exit before it runs on: `Runtime.terminateExecution` first unwinds into a thread that is not stopping yet, and
+      // ended the whole process with "async hook stack has become corrupted" in two of three runs on `Atomics.wait`.
       exitId = send('Runtime.evaluate', { expression: EXIT });
+      send('Debugger.resume');
     } else if (exitId > 0 && params.message.startsWith(`{"id":${exitId},`)) end({ stack });
   });
 
-  if (isTurning) {
-    exitId = send('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT}); 0` });
-  } else {
+  function cutIn(): void {
+    if (isGone) return;
     send('Debugger.enable');
     send('Debugger.pause');
   }
+
+  if (!isTurning) {
+    cutIn();
+    return;
+  }
+  send('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT}); 0` });
+  // It may have got stuck since it was watched. Once the thread is gone this talks to nobody.
+  clock.setTimeout(cutIn, POLITE_MS);
 }
+
+/** `Debugger.enable` lists the thread's some hundred scripts, the only place where frames have their file from. */
+const SCRIPT_PARSED = /^\{"method":"Debugger\.scriptParsed","params":\{"scriptId":"(\d+)","url":"([^"]*)"/;
 
 interface PausedMessage {
   readonly params: {
     readonly callFrames: readonly {
       readonly functionName: string;
-      readonly url: string;
-      readonly location: { readonly lineNumber: number; readonly columnNumber?: number };
+      readonly location: {
+        readonly scriptId: string;
+        readonly lineNumber: number;
+        readonly columnNumber?: number;
+      };
     }[];
   };
 }
 
-function toStack(paused: PausedMessage): readonly string[] {
-  return paused.params.callFrames.slice(0, FRAMES_MAX).map(({ functionName, url, location }) => {
+function toStack(paused: PausedMessage, urls: ReadonlyMap<string, string>): readonly string[] {
+  return paused.params.callFrames.slice(0, FRAMES_MAX).map(({ functionName, location }) => {
+    const url = urls.get(location.scriptId) ?? 'unknown';
     const place = `${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`;
     return `${functionName === '' ? '(anonymous)' : functionName} (${place})`;
   });

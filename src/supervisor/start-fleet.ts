@@ -100,7 +100,7 @@ export function startFleet(options: FleetOptions): Fleet {
     },
     agents: () => [...statuses.values()],
     shutdown: ({ force }) => {
-      supervisor.send({ type: 'shutdown', force });
+      if (supervisor.getSnapshot().status === 'active') supervisor.send({ type: 'shutdown', force });
       return ended;
     },
     killProcesses: () => {

@@ -55,7 +55,7 @@ export const supervisorMachine = setup({
     },
     stopAll: ({ context, event }) => {
       const force = event.type === 'shutdown' && event.force;
-      for (const child of context.agents.values()) child.send({ type: 'stop', force });
+      for (const child of context.agents.values()) if (isActive(child)) child.send({ type: 'stop', force });
     },
     reportDefect: ({ context }, params: { error: unknown; where: string }) =>
       context.onDefect(params.error, params.where),
@@ -102,6 +102,9 @@ export const supervisorMachine = setup({
 
 /** A child machine that failed has no snapshot worth waiting for. */
 function isSettled(child: ChildActor): boolean {
-  const snapshot = child.getSnapshot();
-  return snapshot.status !== 'active' || snapshot.hasTag('settled');
+  return !isActive(child) || child.getSnapshot().hasTag('settled');
+}
+
+function isActive(child: ChildActor): boolean {
+  return child.getSnapshot().status === 'active';
 }

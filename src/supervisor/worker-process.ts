@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
-import type { WorkerCommand, WorkerInit } from '../contract/worker-protocol.ts';
+import type { WorkerCommand } from '../contract/worker-protocol.ts';
 import {
   crashError,
   createReportFilter,
@@ -38,6 +38,7 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   const child = forkWorker(port, options);
   if (!child) return () => {};
   let hasExited = false;
+  let startError: WireError | undefined;
 
   const onDefect = (cause: unknown) => options.onDefect(cause, `process of ${id}`);
   output.read(child.stdout);
@@ -45,10 +46,18 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   child.on('message', createReportFilter(port.report));
   onExit(child, options, (exitCode, signal, spawnError) => {
     hasExited = true;
-    const error = spawnError ?? toExitError(exitCode, signal, output.tail());
+    const error = spawnError ?? startError ?? toExitError(exitCode, signal, output.tail());
     port.report({ type: 'worker.exited', exitCode, ...(signal === undefined ? {} : { signal }), error });
   });
 
+  try {
+    child.send(options.toInit(port.input), () => {});
+  } catch (cause) {
+    // It would wait for ever for what it is to do; its exit carries the reason.
+    onDefect(cause);
+    startError = crashError(cause, []);
+    killGroup(child, onDefect);
+  }
   port.receive((command) => {
     if (hasExited) return;
     // There is no reading of another process: the rung between asking and killing does not exist here.
@@ -64,16 +73,13 @@ function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProc
   const { id } = port.input.agent.spec;
   try {
     const { entry } = options;
-    const init = options.toInit(port.input);
-    const child = fork(entry.startsWith('file:') ? fileURLToPath(entry) : entry, [], {
+    return fork(entry.startsWith('file:') ? fileURLToPath(entry) : entry, [], {
       serialization: 'advanced',
       detached: true,
       execArgv: [],
       env: workerEnv(process.env),
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    send(child, init, (cause) => options.onDefect(cause, `start of ${id}`));
-    return child;
   } catch (cause) {
     options.onDefect(cause, `start of ${id}`);
     port.report({ type: 'worker.exited', exitCode: 1, error: crashError(cause, []) });
@@ -109,7 +115,7 @@ function onExit(
 }
 
 /** A message that does not arrive concerns a process that is ending; its exit says so. */
-function send(child: ChildProcess, message: WorkerCommand | WorkerInit, onDefect: (cause: unknown) => void) {
+function send(child: ChildProcess, message: WorkerCommand, onDefect: (cause: unknown) => void) {
   try {
     if (child.connected) child.send(message, () => {});
   } catch (cause) {

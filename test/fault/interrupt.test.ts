@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { createRequire } from 'node:module';
+import { type TestContext, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { systemClock } from '../../src/contract/clock.ts';
+import { createInterrupter, INTERRUPTED_EXIT_CODE } from '../../src/supervisor/interrupt.ts';
+
+const interrupter = createInterrupter(systemClock);
+const ENTRY = new URL('../fixtures/fixture-worker.mjs', import.meta.url);
+
+for (const fault of ['loop', 'microtasks', 'regex', 'wait', 'swallow'] as const) {
+  test(`a thread stuck in ${fault} is read and ended`, async (t) => {
+    const { worker, exited } = await startStuck(t, fault);
+    const read = await interrupter.interrupt(worker);
+    assert.notEqual(read, 'no answer');
+    assert.match(String((read as { stack: string[] }).stack), /fixture-worker\.mjs:\d+:\d+/);
+    assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+  });
+}
+
+test('a stuck thread that holds a listening uWebSockets app ends, closes its port, and the process lives', {
+  skip: !hasUws() && 'uWebSockets.js does not load here',
+}, async (t) => {
+  const { worker, exited, port } = await startStuck(t, 'uws');
+  const read = await interrupter.interrupt(worker);
+  assert.match(String((read as { stack: string[] }).stack), /stuckWithHandles/);
+  assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+  await assert.rejects(once(get({ port, host: '127.0.0.1' }), 'response'), { code: 'ECONNREFUSED' });
+});
+
+test('a thread whose loop turns is asked to exit, without being cut', async (t) => {
+  const { worker, exited } = await start(t, 'deaf');
+  assert.deepEqual(await interrupter.interrupt(worker), { stack: [] });
+  assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+});
+
+test('several at once are each ended, and a bystander is not', async (t) => {
+  const bystander = await start(t, 'none');
+  const stuck = await Promise.all(['loop', 'wait', 'regex'].map((fault) => startStuck(t, fault)));
+  const reads = await Promise.all(stuck.map(({ worker }) => interrupter.interrupt(worker)));
+  for (const read of reads) assert.notEqual(read, 'no answer');
+  for (const { exited } of stuck) assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+  bystander.worker.postMessage({ type: 'shutdown' });
+  assert.equal(await bystander.exited, 0);
+});
+
+test('a thread that is gone does not answer', async (t) => {
+  const { worker, exited } = await start(t, 'none');
+  worker.postMessage({ type: 'shutdown' });
+  await exited;
+  assert.equal(await interrupter.interrupt(worker), 'no answer');
+});
+
+async function start(t: TestContext, fault: string) {
+  const worker = new Worker(ENTRY, {
+    workerData: { settings: { name: fault } },
+    name: `agent:${fault}`,
+    execArgv: [],
+    env: {},
+  });
+  // A uws thread must not be terminated; where the test fails, its file's process ends in an abort, which is seen.
+  t.after(() => (fault === 'uws' ? undefined : worker.terminate()));
+  const exited = new Promise<number>((resolve) => worker.once('exit', resolve));
+  const [ready] = (await once(worker, 'message')) as [{ port: number }];
+  return { worker, exited, port: ready.port };
+}
+
+/** Started, and known to be stuck: its event loop has had no rest for a while. */
+async function startStuck(t: TestContext, fault: string) {
+  const started = await start(t, fault);
+  const deadline = AbortSignal.timeout(10_000);
+  for (;;) {
+    deadline.throwIfAborted();
+    const before = started.worker.performance.eventLoopUtilization();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (started.worker.performance.eventLoopUtilization(before).idle === 0) return started;
+  }
+}
+
+function hasUws(): boolean {
+  try {
+    createRequire(import.meta.url)('uWebSockets.js');
+    return true;
+  } catch {
+    return false; // An optional dependency: it has no build for every system.
+  }
+}
