@@ -67,6 +67,9 @@ class AgentRun implements Run {
   /** Apart from them: a refused one may have the id, even the directory, of one that runs. */
   readonly #refused: AgentStatus[] = [];
   readonly #locks: DirectoryLock[] = [];
+  readonly #fallbacks = new Set<string>();
+  /** Ids as given on the command line: the table is easier to read in that order than in that of preparation. */
+  #order: readonly string[] = [];
   #isPreparing = true;
   #isStopping = false;
   #settled: Promise<void> | undefined;
@@ -110,7 +113,8 @@ class AgentRun implements Run {
   async #prepareAll(): Promise<void> {
     const { report } = this.#on;
     const found = await this.#on.discover();
-    report.expect(found.agents.map((agent) => agent.id));
+    this.#order = found.agents.map((agent) => agent.id);
+    report.expect(this.#order);
     for (const dir of found.created) report.created(dir);
     for (const { dir, error } of found.refused) this.#refuse(dir, error);
     // Not awaited one by one: an agent starts while the next one's configuration is still being read.
@@ -148,12 +152,20 @@ class AgentRun implements Run {
     const before = this.#statuses.get(status.id);
     this.#statuses.set(status.id, status);
     this.#on.report.agent(status);
+    if (status.transportNote !== undefined) this.#warnOfFallback(status.transportNote);
     if (before?.state !== status.state) this.#check();
+  }
+
+  /** Once, not for each of fifty agents that load the same library. */
+  #warnOfFallback(note: string): void {
+    if (this.#fallbacks.has(note)) return;
+    this.#fallbacks.add(note);
+    this.#on.report.warning({ code: 'transport.fallback', message: note }, undefined);
   }
 
   #check(): void {
     if (this.#isPreparing || this.#isStopping) return;
-    const statuses = [...this.#statuses.values()];
+    const statuses = this.#order.flatMap((id) => this.#statuses.get(id) ?? []);
     if (this.#settled === undefined && statuses.every(({ state }) => !UNDECIDED.has(state))) {
       this.#settled = this.#on.report
         .settled([...statuses, ...this.#refused])

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { EXIT_CODES } from '../../src/supervisor/exit-codes.ts';
 import { command, install, isAgent, isType, workplace } from '../fixtures/command.ts';
 
@@ -197,6 +198,23 @@ test('the report for people has a line per change, then the table and what to do
   assert.match(text, /curl http:\/\/127\.0\.0\.1:\d+\/api\/health/);
   readable.launcher.kill('SIGTERM');
   assert.equal(await readable.exit, 0);
+});
+
+test('the built program runs a real agent, which answers where the report says', async (t) => {
+  const place = await workplace(
+    t,
+    fileURLToPath(new URL('../../bin/openagent-supervisor.mjs', import.meta.url)),
+  );
+  const running = command(t, place, ['--json', '--port', '0', 'hello']);
+  const { url, port, transport } = await running.event(isAgent('hello', 'running'));
+  assert.equal((await fetch(`${url}/api/health`)).status, 200);
+  const info = (await (await fetch(`${url}/api/agent-info`)).json()) as Record<string, unknown>;
+  assert.deepEqual([info.id, info.transport], ['hello', transport]);
+  assert.equal((await readFile(join(place.cwd, 'hello/.port'), 'utf8')).trim(), String(port));
+  const { mode } = await stat(join(place.cwd, 'hello/openagent.db'));
+  assert.equal(mode & 0o077, 0);
+  running.launcher.kill('SIGTERM');
+  assert.equal(await running.exit, 0);
 });
 
 test('options reach the agents: host, transport, isolation, log level and the token of a file', async (t) => {
