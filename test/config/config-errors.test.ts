@@ -91,6 +91,11 @@ test('neither a secret nor the value of a variable gets into an error', async (t
   assert.match(nested.message, /^openagent\.yaml:2:12 model\.api_key: expected text, got a list$/);
 });
 
+test('of a key given twice the last one is told of, because it counts', async (t) => {
+  const error = await failToLoad(t, 'logging:\n  level: info\n  level: loud\n');
+  assert.match(error.message, /^openagent\.yaml:3:10 logging\.level: /);
+});
+
 test('a file that is no mapping is refused', async (t) => {
   const error = await failToLoad(t, '- name: a\n');
   assert.equal(error.message, 'openagent.yaml:1:1 expected a mapping, got a list');

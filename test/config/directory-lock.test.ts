@@ -12,6 +12,7 @@ import { acquireDirectoryLock } from '../../src/supervisor/directory-lock.ts';
 import { makeTempDir } from './agent-directory.ts';
 
 const HOLDER = fileURLToPath(new URL('../fixtures/lock-holder.ts', import.meta.url));
+const SOURCES = fileURLToPath(new URL('../../src', import.meta.url));
 const VERSION = { version: '1.2.3' };
 
 test('a lock held by another process is refused, naming directory and holder, and free when that one ends', async (t) => {
@@ -43,7 +44,7 @@ test('a lock is free at once after kill -9, and a surviving child does not keep 
   const dir = await makeTempDir(t);
   const { process: holder, said } = await startHolder(t, dir, 'child');
   const survivor = said.survivor;
-  assert.ok(survivor !== undefined);
+  assert.ok(survivor !== undefined, 'no child was started');
   t.after(() => process.kill(survivor, 'SIGKILL'));
   const exited = once(holder, 'exit');
   holder.kill('SIGKILL');
@@ -62,7 +63,7 @@ test('the holder stands in a readable file beside the lock, and goes with it', a
     version: '1.2.3',
     host: hostname(),
   });
-  assert.ok((await readdir(dir)).includes('.lock.json'));
+  assert.ok((await readdir(dir)).includes('.lock.json'), 'the holder is not there');
   lock.release();
   lock.release();
   assert.deepEqual(await readdir(dir), ['.lock']);
@@ -74,7 +75,7 @@ test('a second release does not take the lock from its next holder', async (t) =
   first.release();
   const second = acquireDirectoryLock(dir, VERSION, systemClock);
   first.release();
-  assert.ok((await readdir(dir)).includes('.lock.json'));
+  assert.ok((await readdir(dir)).includes('.lock.json'), 'the holder is not there');
   second.release();
 });
 
@@ -121,6 +122,16 @@ test('a lock file that is something else, and a directory that is not there, are
   assert.throws(() => acquireDirectoryLock(join(dir, 'gone'), VERSION, systemClock), {
     code: 'directory.unwritable',
   });
+});
+
+test('no other module names the lock files, so none can open them', async () => {
+  const names = (await readdir(SOURCES, { recursive: true })).filter((name) => /\.(ts|cjs|mjs)$/.test(name));
+  const found = [];
+  for (const name of names) {
+    const text = await readFile(join(SOURCES, name), 'utf8');
+    if (/['"`/]\.lock['"`]/.test(text)) found.push(name);
+  }
+  assert.deepEqual(found, ['supervisor/directory-lock.ts']);
 });
 
 interface Said {
