@@ -15,7 +15,7 @@ const HOST = fileURLToPath(new URL('../dist/host-boot.cjs', import.meta.url));
 const sharedClockMs = () => Number(process.hrtime.bigint() / 1_000_000n);
 
 function launch() {
-  /** What the host says it ends with, where it has to end by a signal. */
+  /** The exit code where the host cannot carry it: it has to end by a signal, or never was there. */
   let announced;
   const host = spawn(process.execPath, [HOST, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -24,8 +24,9 @@ function launch() {
     if (message?.type === 'exiting') announced = message.exitCode;
   });
   host.on('error', (error) => {
-    process.stderr.write(`openagent-supervisor: cannot start its host process: ${error.message}\n`);
-    process.exitCode = 1;
+    if (host.pid !== undefined) return; // a signal that came too late; `close` says the rest
+    announced = 1;
+    refuse(`cannot start its host process: ${error.message}`);
   });
   // Not `exit`: that may come before the host's last message has been read.
   host.on('close', (code, signal) => {
@@ -40,8 +41,16 @@ function launch() {
   }
 }
 
-if (existsSync(HOST)) launch();
-else {
-  process.stderr.write(`openagent-supervisor: ${HOST} is missing. Build it: npm run build\n`);
+function refuse(message) {
+  process.stderr.write(`openagent-supervisor: ${message}\n`);
   process.exitCode = 1;
+}
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  refuse(`Node ${process.versions.node} is too old; install 20.19 or a later one`);
+} else if (!existsSync(HOST)) {
+  refuse(`${HOST} is missing; build it: npm run build`);
+} else {
+  launch();
 }

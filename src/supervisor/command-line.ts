@@ -68,6 +68,7 @@ function createProgram(version: string, done: (result: CommandLine) => void): Co
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
+    .enablePositionalOptions() // else `init` would swallow options that mean nothing to it
     .showHelpAfterError('\nTry: openagent-supervisor --help')
     .argument('[dir...]', 'agent directories; files among them are ignored, missing ones are created');
   for (const option of runOptions()) program.addOption(option);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -52,29 +52,26 @@ test('--version prints the version of the package and nothing else', async (t) =
   assert.match(version.lines.join('\n'), /^\d+\.\d+\.\d+$/);
 });
 
-const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
-  [[], /no agent directory given[\s\S]*openagent-supervisor agents\/\*/],
-  [['--port', '99999', 'a'], /--port <number>.*99999.*from 0 to 65535/],
-  [['--port', '80a', 'a'], /--port <number>.*80a.*from 0 to 65535/],
-  [['--transport', 'tcp', 'a'], /--transport <kind>.*tcp.*auto, uws, node/],
-  [['--isolation', 'vm', 'a'], /--isolation <kind>.*vm.*thread, process/],
-  [['--log-level', 'loud', 'a'], /--log-level <level>.*loud.*debug, info, warn, error/],
-  [['--host', 'http://x', 'a'], /--host <address>.*host name or an IP address/],
-  [['--token', 'x y', 'a'], /--token <token>.*without spaces/],
-  [['--tokenfile', 'x', 'a'], /unknown option '--tokenfile'[\s\S]*--token-file/],
-  [['--token', 'x', '--token-file', 'y', 'a'], /'--token-file <file>' cannot be used with option '--token/],
-  [['--token-file', 'missing', 'a'], /--token-file <file>.*cannot read missing \(ENOENT\)/],
-  [['init'], /missing required argument 'dir'/],
-];
-for (const [args, said] of WRONG) {
-  test(`"${args.join(' ')}" is refused with exit code 2 and what is expected`, async (t) => {
-    const place = await workplace(t, installed.bin);
-    const wrong = command(t, place, args);
-    assert.equal(await wrong.exit, 2);
-    assert.match(wrong.stderr(), said);
-    assert.deepEqual(await readdir(place.cwd), []);
-  });
-}
+test('a program that has not been built says how to build it', async (t) => {
+  const place = await workplace(t, installed.bin);
+  const bin = join(place.cwd, 'bin/openagent-supervisor.mjs');
+  await cp(installed.bin, bin, { recursive: true });
+  const unbuilt = command(t, { ...place, bin }, ['hello']);
+  assert.equal(await unbuilt.exit, 1);
+  assert.match(unbuilt.stderr(), /host-boot\.cjs is missing; build it: npm run build/);
+});
+
+test('a wrong command line is refused with exit code 2, and nothing is made or started', async (t) => {
+  const place = await workplace(t, installed.bin);
+  const nothing = command(t, place, []);
+  assert.equal(await nothing.exit, 2);
+  assert.match(nothing.stderr(), /no agent directory given[\s\S]*openagent-supervisor agents\/\*/);
+  const unreadable = command(t, place, ['--token-file', 'missing', 'a']);
+  assert.equal(await unreadable.exit, 2);
+  assert.match(unreadable.stderr(), /--token-file <file>.*cannot read missing \(ENOENT\)/);
+  assert.deepEqual([...nothing.lines, ...unreadable.lines], []);
+  assert.deepEqual(await readdir(place.cwd), []);
+});
 
 test('init makes a directory, for its owner only, and does nothing the second time', async (t) => {
   const place = await workplace(t, installed.bin);
