@@ -19,6 +19,9 @@ import {
 } from './worker-host.ts';
 import { createWorkerOutput, type WorkerOutput } from './worker-output.ts';
 
+/** Longest an exit is held back for what is still to be told of the thread. */
+const LAST_WORDS_MS = 500;
+
 export function createWorkerThread(options: WorkerHostOptions) {
   const interrupter = createInterrupter(options.clock);
   return fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) =>
@@ -38,6 +41,7 @@ export function hostThread(
   if (!worker) return () => {};
   let error: WireError | undefined;
   let hasExited = false;
+  let reading: Promise<void> = Promise.resolve();
 
   output.read(worker.stdout);
   output.read(worker.stderr);
@@ -48,17 +52,22 @@ export function hostThread(
   });
   worker.on('exit', (exitCode) => {
     hasExited = true;
-    // What was printed last arrives with the exit; one turn of the loop lets it be read first.
-    setImmediate(() => {
+    let hasReported = false;
+    const report = () => {
+      if (hasReported) return;
+      hasReported = true;
       port.report({ type: 'worker.exited', exitCode, error: withOutput(error, exitCode, output) });
-    });
+    };
+    // After the exit nobody listens: where it hung must be told before, and what it printed last comes with the exit.
+    void reading.then(() => setImmediate(report));
+    options.clock.setTimeout(report, LAST_WORDS_MS);
   });
 
   port.receive((command) => {
     try {
       if (hasExited) return;
       if (command.type === 'terminate') void worker.terminate();
-      else if (command.type === 'interrupt') void autopsy(worker, port, interrupter);
+      else if (command.type === 'interrupt') reading = autopsy(worker, port, interrupter);
       else worker.postMessage(command);
     } catch (cause) {
       options.onDefect(cause, `${command.type} of ${id}`);
