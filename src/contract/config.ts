@@ -6,7 +6,7 @@
  * A mapping without catchall is closed (other keys are worth a warning); one with catchall passes everything through.
  */
 import { z } from 'zod';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { DEFAULT_LIMITS, limitKey } from './limits.ts';
 import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
 
 /** Names of API vendors, as in `providers:` and before the `:` of a runtime id. */
@@ -173,15 +173,8 @@ const supervisor = section({
 
 export type LimitName = keyof typeof DEFAULT_LIMITS;
 
-/** `waitingPerSession` → `waiting_per_session`: how a limit is called in the file. */
-export function limitKey(name: LimitName): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
 const limits = section(
-  Object.fromEntries(
-    Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name as LimitName), whole(1).nullish()]),
-  ),
+  Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name), whole(1).nullish()])),
 );
 
 export const configSchema = section({

@@ -4,8 +4,8 @@ import { symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { type LimitName, limitKey, MODEL_PROVIDERS } from '../../src/contract/config.ts';
-import { DEFAULT_LIMITS } from '../../src/contract/limits.ts';
+import { type LimitName, MODEL_PROVIDERS } from '../../src/contract/config.ts';
+import { DEFAULT_LIMITS, limitKey } from '../../src/contract/limits.ts';
 import { DEFAULT_SPEC } from '../../src/supervisor/child-spec.ts';
 import { loadAgent } from '../../src/supervisor/config/load-agent.ts';
 import { isLoopbackHost } from '../../src/supervisor/config/loopback.ts';
@@ -83,7 +83,7 @@ logging: { level: debug, rotate_bytes: 1_000_000, keep_files: 2 }
     closeMs: 8,
   });
   assert.deepEqual([id, isolation, transport], ['someone', 'process', 'node']);
-  assert.ok(dir.endsWith('/someone'));
+  assert.match(dir, /\/someone$/);
   assert.deepEqual(settings.logging, { level: 'debug', rotateBytes: 1_000_000, keepFiles: 2 });
 });
 

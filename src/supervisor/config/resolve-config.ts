@@ -1,7 +1,7 @@
 /** From a valid configuration to what an agent is given: defaults filled in, `~` expanded, paths absolute. */
 import { join, resolve } from 'node:path';
-import { type Config, type LimitName, limitKey, PROVIDER_ALIASES } from '../../contract/config.ts';
-import { DEFAULT_LIMITS, type Limits } from '../../contract/limits.ts';
+import { type Config, type LimitName, PROVIDER_ALIASES } from '../../contract/config.ts';
+import { DEFAULT_LIMITS, type Limits, limitKey } from '../../contract/limits.ts';
 import type {
   AgentSettings,
   GatewaySettings,
