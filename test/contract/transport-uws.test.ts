@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import { requireInstalledUws } from '../../src/gateway/transports/load.ts';
 import { createUwsTransport } from '../../src/gateway/transports/uws.ts';
 import type { Uws } from '../../src/gateway/transports/uws-types.ts';
+import { INTERRUPTED_EXIT_CODE } from '../../src/supervisor/interrupt.ts';
 import { transportContract } from './transport.contract.ts';
 
 const [uws, why] = load();
@@ -26,6 +27,7 @@ const DEATHS = [
   { way: 'exit', exitCode: 3, error: undefined },
   { way: '/throw', exitCode: 1, error: 'thrown while handling' },
   { way: '/exit', exitCode: 3, error: undefined },
+  { way: '/hang', exitCode: INTERRUPTED_EXIT_CODE, error: undefined },
   { way: 'close', exitCode: 1, error: undefined },
 ] as const;
 const NAMES = {
@@ -34,6 +36,7 @@ const NAMES = {
   exit: 'exits',
   '/throw': 'throws inside a request handler',
   '/exit': 'exits inside a request handler',
+  '/hang': 'hangs inside a request handler and is interrupted',
   close: 'is terminated after it closed its transport',
 };
 

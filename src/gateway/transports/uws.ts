@@ -167,7 +167,6 @@ function upgrade(
   req: UwsHttpRequest,
   context: object,
 ): void {
-  res.onAborted(ignoreAbort);
   const request = new UwsRequest(res, req, true);
   try {
     const decision = shared.app.upgrade(request);
@@ -186,9 +185,6 @@ function upgrade(
 }
 
 function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest): void {
-  // First of all: code that is stopped in the middle (an interrupted thread) returns here without an answer, and uWS
-  // aborts the process when such a response has no abort handler.
-  res.onAborted(ignoreAbort);
   const request = new UwsRequest(res, req, false);
   let response: HttpResponse | Promise<HttpResponse>;
   try {
@@ -210,15 +206,17 @@ async function answerLater(
   request: UwsRequest,
   answer: Promise<HttpResponse>,
 ): Promise<void> {
-  request.keep();
-  shared.pending.add(request);
   const settle = () => {
     if (shared.pending.delete(request)) shared.onSettled();
   };
+  // Only here: an abort handler costs a tenth of what a synchronous answer does. First, because uWS aborts the process
+  // when a handler returns with neither an answer nor this.
   res.onAborted(() => {
     request.abort();
     settle();
   });
+  shared.pending.add(request);
+  request.keep();
   try {
     const response = await answer;
     if (!request.isAborted) res.cork(() => writeResponse(res, response, request.method === 'HEAD'));
@@ -260,5 +258,3 @@ function failWith(res: UwsHttpResponse, defect: unknown): void {
     if (!(error instanceof Error)) throw error;
   }
 }
-
-function ignoreAbort(): void {}
