@@ -21,6 +21,7 @@ import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
 import { type EventLog, openEventLog } from '../logging/event-log.ts';
 import { createModel, modelLabel } from '../models/registry.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
+import { acquireDirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
@@ -36,12 +37,25 @@ const HANDSHAKE_SHARE = 0.25;
 export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   const { init } = agent;
   const clock = systemClock;
+  // The supervisor holds `.lock`. A process can outlive its supervisor, and its successor must not write beside it.
+  const writer =
+    init.isolation === 'process'
+      ? acquireDirectoryLock(init.dir, { version: init.version }, clock, '.writer')
+      : undefined;
   const log = openLog(init, clock);
   try {
-    return await openOn(agent, clock, log);
+    const resources = await openOn(agent, clock, log);
+    return {
+      ...resources,
+      close: async (reason, closeMs) => {
+        await resources.close(reason, closeMs);
+        writer?.release();
+      },
+    };
   } catch (error) {
     log.error('server.error', { error });
     await log.close();
+    writer?.release();
     throw error;
   }
 }

@@ -6,7 +6,7 @@
 import { basename } from 'node:path';
 import PQueue from 'p-queue';
 import { AppError, type WireError } from '../contract/errors.ts';
-import type { DirectoryLock } from './directory-lock.ts';
+import type { DirectoryLock } from '../storage/directory-lock.ts';
 import type { Discovery } from './discovery.ts';
 import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
 import type { AgentState, AgentStatus, Fleet, PreparedAgent } from './fleet.ts';

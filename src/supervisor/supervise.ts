@@ -6,9 +6,9 @@
 import { availableParallelism, homedir } from 'node:os';
 import { systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
+import { acquireDirectoryLock } from '../storage/directory-lock.ts';
 import type { RunOptions } from './command-line.ts';
 import { loadAgent } from './config/load-agent.ts';
-import { acquireDirectoryLock } from './directory-lock.ts';
 import { discover } from './discovery.ts';
 import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
 import { createHumanReport } from './report/human-report.ts';

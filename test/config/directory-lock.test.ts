@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/contract/clock.ts';
-import { acquireDirectoryLock } from '../../src/supervisor/directory-lock.ts';
+import { acquireDirectoryLock } from '../../src/storage/directory-lock.ts';
 import { makeTempDir } from './agent-directory.ts';
 
 const HOLDER = fileURLToPath(new URL('../fixtures/lock-holder.ts', import.meta.url));
