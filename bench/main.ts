@@ -28,7 +28,10 @@ async function main(wanted: readonly string[]): Promise<void> {
   const unknown = wanted.find((name) => BENCHES[name] === undefined);
   if (unknown !== undefined)
     throw new Error(`No bench ${unknown}; there are ${Object.keys(BENCHES).join(', ')}`);
-  const table = new Table({ head: ['budget', 'work', 'floor', 'product', 'ratio', ''], style: { head: [] } });
+  const table = new Table({
+    head: ['budget', 'work', 'floor', 'product', 'ratio', ''],
+    style: { head: [], border: [] },
+  });
   for (const [name, bench] of Object.entries(BENCHES)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     process.stderr.write(`${name} …\n`);

@@ -130,14 +130,13 @@ async function residentKibOf(statusFile: string): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(await readFile(statusFile, 'utf8'))?.[1] ?? 0);
 }
 
-/** Directories of agents that answer without a key. Each prefers another port, so that none searches long. */
+/** Directories of agents that answer without a key, configured like `init` does: all begin at the same port. */
 export async function makeAgents(dir: string, count: number): Promise<readonly string[]> {
   const dirs = Array.from({ length: count }, (_, at) => join(dir, `agent-${at + 1}`));
   for (const agentDir of dirs) {
     await mkdir(join(agentDir, 'memories'), { recursive: true });
     await mkdir(join(agentDir, 'logs'));
-    const config = 'model:\n  provider: echo\nchannels:\n  websocket:\n    port: 0\n';
-    await writeFile(join(agentDir, 'openagent.yaml'), config);
+    await writeFile(join(agentDir, 'openagent.yaml'), 'model:\n  provider: echo\n');
   }
   return dirs;
 }
