@@ -38,67 +38,27 @@ export interface FleetOptions {
 
 export function startFleet(options: FleetOptions): Fleet {
   const ports = createPortRegistry(options.onDefect);
-  const listeners = new Set<(event: FleetEvent) => void>();
-  const statuses = new Map<string, AgentStatus>();
+  const board = createBoard(ports, options.onDefect);
   const supervisor = createSupervisor(options, ports);
-  const ended = new Promise<{ readonly wedged: readonly string[] }>((resolve, reject) => {
-    supervisor.subscribe({
-      complete: () => resolve(supervisor.getSnapshot().output ?? { wedged: [] }),
-      error: (error) => {
-        options.onDefect(error, 'supervisor');
-        reject(error);
-      },
-    });
-  });
-  // Whoever shuts down awaits it; until then a failure is reported above.
-  ended.catch(() => {});
+  const ended = whenEnded(supervisor, options.onDefect);
   supervisor.start();
-
-  function tell(event: FleetEvent): void {
-    for (const listener of listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        options.onDefect(error, 'fleet listener');
-      }
-    }
-  }
-
-  function watch(child: ChildActor): void {
-    const note = (status: AgentStatus) => {
-      const previous = statuses.get(status.id);
-      statuses.set(status.id, status);
-      if (previous && isSameButBeat(previous, status)) return;
-      keepPorts(ports, child, previous, status);
-      tell({ type: 'agent.changed', agent: status });
-    };
-    child.on('child.warning', ({ id, warning }) => tell({ type: 'agent.warning', id, warning }));
-    child.subscribe({
-      next: (snapshot) => note(toStatus(snapshot)),
-      // The supervisor hears of it too and says so; an observer without `error` would have it thrown at the process.
-      error: () => {},
-    });
-    note(toStatus(child.getSnapshot()));
-  }
+  const isSupervising = () => supervisor.getSnapshot().value === 'supervising';
+  const childOf = (id: string) => supervisor.getSnapshot().context.agents.get(id);
 
   return {
     add: (agent) => {
-      const { agents } = supervisor.getSnapshot().context;
-      if (agents.has(agent.spec.id) || supervisor.getSnapshot().value !== 'supervising') return;
+      if (childOf(agent.spec.id) || !isSupervising()) return;
       ports.add(toPortOwner(agent));
       supervisor.send({ type: 'agent.added', agent });
-      const child = supervisor.getSnapshot().context.agents.get(agent.spec.id);
-      if (child) watch(child);
+      const child = childOf(agent.spec.id);
+      if (child) board.watch(child);
     },
     command: (id, command) => {
-      const snapshot = supervisor.getSnapshot();
-      const child = snapshot.context.agents.get(id);
-      if (!child || snapshot.value !== 'supervising' || !child.getSnapshot().can({ type: command }))
-        return false;
+      if (!isSupervising() || !childOf(id)?.getSnapshot().can({ type: command })) return false;
       supervisor.send({ type: 'agent.command', id, command });
       return true;
     },
-    agents: () => [...statuses.values()],
+    agents: board.statuses,
     shutdown: ({ force }) => {
       if (supervisor.getSnapshot().status === 'active') supervisor.send({ type: 'shutdown', force });
       return ended;
@@ -109,12 +69,70 @@ export function startFleet(options: FleetOptions): Fleet {
         if (context.agent.isolation === 'process') children.worker?.send({ type: 'terminate' });
       }
     },
-    subscribe: (listener) => {
+    subscribe: board.subscribe,
+  };
+}
+
+type Defect = FleetOptions['onDefect'];
+
+function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
+  const ended = new Promise<{ readonly wedged: readonly string[] }>((resolve, reject) => {
+    supervisor.subscribe({
+      complete: () => resolve(supervisor.getSnapshot().output ?? { wedged: [] }),
+      error: (error) => {
+        onDefect(error, 'supervisor');
+        reject(error);
+      },
+    });
+  });
+  // Whoever shuts down awaits it; until then a failure is reported above.
+  ended.catch(() => {});
+  return ended;
+}
+
+/** What is known of every agent, also after its end, and who is told when it changes. */
+function createBoard(ports: PortRegistry, onDefect: Defect) {
+  const listeners = new Set<(event: FleetEvent) => void>();
+  const statuses = new Map<string, AgentStatus>();
+
+  function tell(event: FleetEvent): void {
+    for (const listener of listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        onDefect(error, 'fleet listener');
+      }
+    }
+  }
+
+  function note(child: ChildActor): void {
+    const status = toStatus(child.getSnapshot());
+    const previous = statuses.get(status.id);
+    statuses.set(status.id, status);
+    if (previous && isSameButBeat(previous, status)) return;
+    keepPorts(ports, child, previous, status);
+    tell({ type: 'agent.changed', agent: status });
+  }
+
+  return {
+    statuses: () => [...statuses.values()],
+    subscribe: (listener: (event: FleetEvent) => void) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    watch: (child: ChildActor) => {
+      child.on('child.warning', ({ id, warning }) => tell({ type: 'agent.warning', id, warning }));
+      child.subscribe({
+        next: () => note(child),
+        // The supervisor hears of it too and says so; an observer without `error` would have it thrown at the process.
+        error: () => {},
+      });
+      note(child);
+    },
   };
 }
+
+type SupervisorActor = ReturnType<typeof createSupervisor>;
 
 function createSupervisor(options: FleetOptions, ports: PortRegistry) {
   const { clock, random, onDefect } = options;

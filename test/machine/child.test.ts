@@ -1,23 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createActor, fromPromise } from 'xstate';
-import {
-  type ChildEmitted,
-  childMachine,
-  type StartSlot,
-  type StartSlotInput,
-} from '../../src/supervisor/child.machine.ts';
-import { toStatus } from '../../src/supervisor/child-facts.ts';
-import {
-  backoffMs,
-  type ChildSpec,
-  DEFAULT_SPEC,
-  FATAL_CODES,
-  LADDER,
-} from '../../src/supervisor/child-spec.ts';
+import { backoffMs, DEFAULT_SPEC, FATAL_CODES, LADDER } from '../../src/supervisor/child-spec.ts';
 import { preparedAgent } from '../fixtures/prepared-agent.ts';
-import { createTestClock } from '../fixtures/simulated-clock.ts';
-import { createStubWorkers } from '../fixtures/stub-worker.ts';
+import { startChild, startRunning } from '../fixtures/stub-child.ts';
 
 const STOP_MS = DEFAULT_SPEC.drainMs + DEFAULT_SPEC.closeMs + LADDER.graceMs;
 
@@ -269,7 +254,7 @@ describe('crashes', () => {
   });
 
   test('the pause is anywhere below its bound, and the bound ends at 30 s', () => {
-    const { child: spec } = { child: preparedAgent().spec };
+    const { spec } = preparedAgent();
     assert.equal(backoffMs(spec, 1, 0), 0);
     assert.equal(backoffMs(spec, 1, 0.5), 125);
     assert.equal(backoffMs(spec, 5, 0.999_999), 4_000);
@@ -367,65 +352,3 @@ describe('the kill ladder', () => {
     assert.ok(child.emitted.includes('child.warning'));
   });
 });
-
-interface ChildOptions {
-  readonly random?: () => number;
-  readonly isolation?: 'thread' | 'process';
-  readonly slotAgent?: ReturnType<typeof preparedAgent>;
-  readonly slotError?: { code: 'config.invalid'; message: string };
-}
-
-/** A child whose worker is a stub: the test plays it. */
-function startChild(spec: Partial<ChildSpec> = {}, options: ChildOptions = {}) {
-  const clock = createTestClock();
-  const workers = createStubWorkers();
-  const emitted: ChildEmitted['type'][] = [];
-  const slots = { held: 0 };
-  const startSlot = fromPromise<StartSlot, StartSlotInput>(async ({ input }) => {
-    if (options.slotError)
-      throw Object.assign(new Error(options.slotError.message), { name: 'AppError', ...options.slotError });
-    slots.held += 1;
-    let isHeld = true;
-    const release = () => {
-      if (isHeld) slots.held -= 1;
-      isHeld = false;
-    };
-    return { agent: options.slotAgent ?? input.agent, release };
-  });
-  const machine = childMachine.provide({ actors: { worker: workers.logic, startSlot } });
-  const agent = preparedAgent(spec, { isolation: options.isolation ?? 'thread' });
-  const input = { agent, clock, random: options.random ?? (() => 0.5) };
-  const actor = createActor(machine, {
-    clock: { setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout },
-    input,
-  });
-  actor.on('*', (event) => emitted.push(event.type));
-  actor.start();
-  const child = {
-    actor,
-    clock,
-    emitted,
-    slots,
-    workers,
-    worker: () => workers.latest(),
-    status: () => toStatus(actor.getSnapshot()),
-    state: () => child.status().state,
-    /** Lets promises settle: the slot is one. */
-    tick: () => new Promise<void>((resolve) => setImmediate(resolve)),
-    crashes: async (count: number) => {
-      for (let round = 0; round < count; round += 1) {
-        child.worker().exit(1);
-        child.clock.advance(child.status().restartInMs ?? 0);
-        await child.tick();
-      }
-    },
-  };
-  return child;
-}
-
-async function startRunning(spec: Partial<ChildSpec> = {}, options: ChildOptions = {}) {
-  const child = startChild(spec, options);
-  await child.tick();
-  child.worker().ready();
-  return child;
-}
