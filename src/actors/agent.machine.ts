@@ -53,9 +53,15 @@ export const agentMachine = setup({
     keepResources: assign((_, { resources }: { resources: AgentResources }) => ({ resources })),
     keepError: assign((_, { error }: { error: unknown }) => ({ error: AppError.toWire(error) })),
     keepShutdown: assign(({ event }) => ({ shutdown: event })),
+    keepReason: assign(({ context, event }) => ({
+      shutdown: { ...(context.shutdown ?? event), reason: event.reason },
+    })),
     beginDrain: ({ context }) => context.resources?.beginDrain((context.shutdown ?? NO_SHUTDOWN).reason),
   },
-  guards: { isShutdownWanted: ({ context }) => context.shutdown !== undefined },
+  guards: {
+    isShutdownWanted: ({ context }) => context.shutdown !== undefined,
+    isSooner: ({ context, event }) => event.drainMs < (context.shutdown ?? event).drainMs,
+  },
 }).createMachine({
   id: 'agent',
   context: { resources: undefined, shutdown: undefined, error: undefined },
@@ -97,8 +103,13 @@ export const agentMachine = setup({
           actions: { type: 'keepError', params: ({ event }) => ({ error: event.error }) },
         },
       },
-      // Asked again, e.g. a stop after a restart: the last wish counts, the deadline stays.
-      on: { shutdown: { actions: 'keepShutdown' } },
+      // Asked again: the last wish counts; a deadline is only ever made shorter.
+      on: {
+        shutdown: [
+          { guard: 'isSooner', target: 'draining', reenter: true, actions: 'keepShutdown' },
+          { actions: 'keepReason' },
+        ],
+      },
     },
     closing: {
       tags: 'draining',

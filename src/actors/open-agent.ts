@@ -19,7 +19,7 @@ import type { Transport } from '../gateway/transport.ts';
 import { loadTransport } from '../gateway/transports/load.ts';
 import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
 import { type EventLog, openEventLog } from '../logging/event-log.ts';
-import { createModel, modelLabel } from '../models/registry.ts';
+import { createModel, modelLabel, modelWarning } from '../models/registry.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
 import { acquireDirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
@@ -128,6 +128,8 @@ async function serve(
   const { init } = agent;
   const { settings } = init;
   const { factory, note } = await loadTransport(init.transport);
+  const missing = modelWarning(settings.model);
+  if (missing) agent.report({ type: 'worker.warning', warning: missing });
   const bound = { port: 0, kind: 'node' as Transport['kind'], note };
   const services = createServices(parts, bound, () => hub.connectedClients());
   const hub: SocketHub = createSocketHub({
@@ -240,7 +242,7 @@ function startUserBridges({ agent, clock, log }: Parts, port: number): BridgeRun
   const { init } = agent;
   const { host, token } = init.settings.gateway;
   return startBridges({
-    dir: init.dir,
+    dir: join(init.dir, 'bridges'),
     bridges: init.settings.bridges,
     gatewayUrl: `ws://${urlHost(host)}:${port}/ws`,
     token,

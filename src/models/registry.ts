@@ -1,6 +1,6 @@
 /** From `model:` in the configuration to the provider that serves it. */
 import type { Clock } from '../contract/clock.ts';
-import { AppError } from '../contract/errors.ts';
+import { AppError, type WireError } from '../contract/errors.ts';
 import type { ModelSettings } from '../contract/worker-protocol.ts';
 import { createEchoModel } from './echo.ts';
 import type { ModelProvider, StreamPart } from './provider.ts';
@@ -16,17 +16,25 @@ export function modelLabel(settings: ModelSettings): string {
   return settings.modelId ? `${settings.provider}:${settings.modelId}` : settings.provider;
 }
 
+/** What an operator should know at the start: turns on this model will fail. */
+export function modelWarning(settings: ModelSettings): WireError | undefined {
+  return settings.provider === 'echo' ? undefined : AppError.toWire(unavailable(settings));
+}
+
+function unavailable(settings: ModelSettings): AppError {
+  return new AppError(
+    'model.unavailable',
+    `The model ${modelLabel(settings)} is not available in this version. Set "model: { provider: echo }" in openagent.yaml, or use a version that serves it.`,
+  );
+}
+
 /** A directory of the reference opens with any model it knew; a turn on one that is not here says so. */
 function createUnavailableModel(settings: ModelSettings): ModelProvider {
-  const label = modelLabel(settings);
   return {
-    runtimeId: label,
+    runtimeId: modelLabel(settings),
     // biome-ignore lint/correctness/useYield: a stream that fails before its first part.
     async *stream(): AsyncGenerator<StreamPart> {
-      throw new AppError(
-        'model.unavailable',
-        `The model ${label} is not available in this version. Set "model: { provider: echo }" in openagent.yaml, or use a version that serves it.`,
-      );
+      throw unavailable(settings);
     },
   };
 }

@@ -112,7 +112,10 @@ export class TurnEngine implements TurnService {
     this.#draining = reason;
   }
 
-  /** Resolves when no turn runs; turns still running after `drainMs` are aborted and stay in the journal. */
+  /**
+   * Resolves when no turn runs; turns still running after `drainMs` are aborted and stay in the journal. Called again
+   * with less time when the drain has to hurry; the earlier promise is then of no interest.
+   */
   drained(drainMs: number): Promise<void> {
     const { clock } = this.#options;
     return new Promise((resolve) => {
