@@ -1,0 +1,101 @@
+/**
+ * SIGKILL to everything at seeded random moments under load, on one set of directories that lives through all runs:
+ * what a crash leaves behind is the next run's beginning. OPENAGENT_TEST_RUNS and OPENAGENT_TEST_SEED choose the runs.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
+import { checkPromises, connectClients, type Figures, type LoadClient } from '../fixtures/load-clients.ts';
+
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 3);
+const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
+const CLIENTS_PER_AGENT = 4;
+/** A kill comes this long after the clients are back at work, at the most. */
+const KILL_MS_MAX = 400;
+/** So often it is killed once more, within this time of its next start. */
+const KILLED_AGAIN = 0.4;
+const START_MS = 700;
+const IDS = ['a1', 'a2'] as const;
+
+const FIGURES = ['messages', 'acknowledged', 'resent', 'repeated'] as const;
+
+const TURNS = `SELECT message_id AS id, count(*) AS rows, sum(ended_at IS NULL) AS unfinished FROM turns
+  GROUP BY client_key, message_id`;
+
+for (const isolation of ['thread', 'process'] as const) {
+  test(`kill -9 of everything at random moments breaks no promise (${isolation})`, async (t) => {
+    const random = randomOf(SEED);
+    const fleet = await startFleet(t, {
+      agents: IDS,
+      isolation,
+      yaml: () => 'model: { provider: echo, delay_ms: 1 }\n',
+    });
+    const totals = { messages: 0, acknowledged: 0, resent: 0, repeated: 0 };
+    for (let run = 1; run <= RUNS; run++) {
+      const atMs = Math.floor(random() * KILL_MS_MAX);
+      const clients = IDS.flatMap((id) =>
+        connectClients(t, CLIENTS_PER_AGENT, {
+          url: () => fleet.agent(id).wsUrl,
+          name: `${id}-run${run}`,
+          window: 2,
+          text: (messageId) => (random() < 0.3 ? `${messageId} ${'word '.repeat(20)}.` : messageId),
+        }),
+      );
+      await every(clients, (client) => client.answers(1));
+      await delay(atMs);
+      await fleet.killGroup();
+      if (random() < KILLED_AGAIN) await killWhileStarting(fleet, Math.floor(random() * START_MS));
+      await fleet.start();
+      await every(clients, (client) => client.answers(1));
+      await every(clients, (client) => client.finish());
+      const figures = checkPromises(clients, { restarts: 'crash' });
+      for (const client of clients) client.terminate();
+      for (const id of IDS) checkDatabase(join(fleet.agent(id).dir, 'openagent.db'), clients);
+      add(totals, figures);
+    }
+    t.diagnostic(`seed ${SEED}, ${RUNS} kills: ${JSON.stringify(totals)}`);
+    await fleet.stop();
+  });
+}
+
+async function killWhileStarting(fleet: FleetProcess, atMs: number): Promise<void> {
+  const started = fleet.start().catch(() => {}); // killed before it was ready, as a rule
+  await delay(atMs);
+  await fleet.killGroup();
+  await started;
+}
+
+function every(clients: readonly LoadClient[], wait: (client: LoadClient) => Promise<void>) {
+  return Promise.all(clients.map(wait));
+}
+
+function add(totals: Record<(typeof FIGURES)[number], number>, figures: Figures): void {
+  for (const figure of FIGURES) totals[figure] += figures[figure];
+}
+
+function checkDatabase(path: string, clients: readonly LoadClient[]): void {
+  const db = new Database(path, { readonly: true });
+  try {
+    assert.equal(db.pragma('integrity_check', { simple: true }), 'ok');
+    const known = new Set(clients.flatMap(({ messages }) => [...messages.keys()]));
+    for (const row of db.prepare(TURNS).all() as { id: string; rows: number; unfinished: number }[]) {
+      if (known.has(row.id)) assert.deepEqual(row, { id: row.id, rows: 1, unfinished: 0 });
+    }
+  } finally {
+    db.close();
+  }
+}
+
+/** The same numbers for the same seed (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
