@@ -29,13 +29,7 @@ export function createStartSlots(options: StartSlotOptions) {
 
 function takePlace(queue: PQueue, signal: AbortSignal): Promise<() => void> {
   return new Promise((resolve, reject) => {
-    const task = () =>
-      new Promise<void>((release) => {
-        // The wait may be left after the place was given and before the machine heard of it.
-        signal.addEventListener('abort', () => release(), { once: true });
-        if (signal.aborted) release();
-        resolve(release);
-      });
-    queue.add(task, { signal }).catch(reject);
+    // The queue frees the place on abort too: the wait may be left after it was given and before the machine knows.
+    queue.add(() => new Promise<void>((release) => resolve(release)), { signal }).catch(reject);
   });
 }
