@@ -65,6 +65,9 @@ function initFor(dir: string): WorkerInit {
   };
 }
 
+/** Settles when the started agent's thread is gone. */
+let agentEnded: Promise<void> = Promise.resolve();
+
 /** The code caches of an agent that has just become ready: of what it runs by then, and of what it may run later. */
 async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
   await mkdir(join(dir, 'logs'));
@@ -74,7 +77,7 @@ async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
     workerData: { ...initFor(dir), codeCachePort: port2 },
     transferList: [port2],
   });
-  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  agentEnded = new Promise((resolve) => worker.once('exit', () => resolve()));
   await withDeadline(readyOf(worker), READY_MS, 'the agent was not ready in time');
   const cache = new Promise<AgentCode>((resolve) => port1.once('message', resolve));
   port1.postMessage('now');
@@ -82,8 +85,6 @@ async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
   const stop: WorkerCommand = { type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 };
   worker.postMessage(stop);
   port1.close();
-  // A process with an agent in it cannot exit by itself, and its code cache is all we wanted of it.
-  withDeadline(ended, END_MS, '').catch(() => process.kill(process.pid, 'SIGKILL'));
   return [code.start, code.lazy];
 }
 
@@ -185,7 +186,14 @@ async function main(): Promise<void> {
     await makeCaches([AGENT, AGENT_LAZY], () => warmAgentCaches(dir));
     await makeCaches([HOST], () => warmHostCache(dir));
   } finally {
+    const end = withDeadline(agentEnded, END_MS, 'the agent did not end in time');
+    const isEnded = await end.then(
+      () => true,
+      () => false,
+    );
     await rm(dir, { recursive: true, force: true });
+    // A process with an agent's thread in it cannot exit by itself; its code cache is all that was wanted.
+    if (!isEnded) process.kill(process.pid, 'SIGKILL');
   }
 }
 
