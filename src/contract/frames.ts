@@ -5,10 +5,11 @@
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from './limits.ts';
 
-const Id = z.string().min(1).max(DEFAULT_LIMITS.idChars);
+/** Half of a surrogate pair: UTF-8 has no bytes for it, so the journal could not give it back. */
+const LONE_SURROGATE = /\p{Cs}/u;
+const CONTROL = /[\p{Cc}\p{Cs}]/u;
 
-/** The reference's clients may send numbers and null, and get back what they sent. */
-export const SessionId = z.union([z.string().max(DEFAULT_LIMITS.idChars), z.number(), z.null()]);
+export const SessionId = z.union([z.string(), z.number(), z.null()]);
 
 export const Attachment = z.object({
   type: z.enum(['image', 'file', 'voice', 'video']),
@@ -19,36 +20,55 @@ export const Attachment = z.object({
 /** What a client may ask for in `auth`; it gets those we know. */
 export const CAPABILITIES = ['delta'] as const;
 
-export const clientFrames = {
-  auth: z.object({
-    type: z.literal('auth'),
-    token: z.string().max(4_096).nullish(),
-    /** Chosen by the client; under it, it gets what it missed. Absent: one is made for this socket. */
-    client_id: z.string().max(DEFAULT_LIMITS.idChars).nullish(),
-    capabilities: z.array(z.string().max(64)).max(32).optional(),
-  }),
-  message: z.object({
-    type: z.literal('message'),
-    text: z.string(),
-    session_id: SessionId.default('default'),
-    /** Idempotency key: the same id from the same client is the same message, however often it is sent. */
-    id: Id.optional(),
-    attachments: z.array(Attachment).max(64).nullish(),
-  }),
-  command: z.object({
-    type: z.literal('command'),
-    name: z.string().max(64),
-    /** Where given, `stop` and `clear` act on this session only. */
-    session_id: SessionId.optional(),
-    id: Id.optional(),
-  }),
-  ping: z.object({ type: z.literal('ping'), id: Id.optional() }),
-} as const;
+/** What a client may send; ids have at most `idChars` characters. */
+export function clientFramesFor(idChars: number) {
+  const Chosen = z
+    .string()
+    .max(idChars)
+    .refine((text) => !LONE_SURROGATE.test(text), 'is not well-formed Unicode');
+  /** The reference's clients may send numbers and null, and get back what they sent. */
+  const Session = z.union([Chosen, z.number(), z.null()], {
+    error: `must be a string of at most ${idChars} characters, a number or null`,
+  });
+  const Id = z
+    .string()
+    .min(1)
+    .max(idChars)
+    .refine((text) => !CONTROL.test(text), 'has a control character');
+  return {
+    auth: z.object({
+      type: z.literal('auth'),
+      token: z.string().max(4_096).nullish(),
+      /** Chosen by the client; under it, it gets what it missed. Absent: one is made for this socket. */
+      client_id: Chosen.nullish(),
+      capabilities: z.array(z.string().max(64)).max(32).optional(),
+    }),
+    message: z.object({
+      type: z.literal('message'),
+      text: z.string().transform((text) => text.replaceAll(/\p{Cs}/gu, '\ufffd')),
+      session_id: Session.default('default'),
+      /** Idempotency key: the same id from the same client is the same message, however often it is sent. */
+      id: Id.optional(),
+      attachments: z.array(Attachment).max(64).nullish(),
+    }),
+    command: z.object({
+      type: z.literal('command'),
+      name: z.string().max(64),
+      /** Where given, `stop` and `clear` act on this session only. */
+      session_id: Session.optional(),
+      id: Id.optional(),
+    }),
+    ping: z.object({ type: z.literal('ping'), id: Id.optional() }),
+  } as const;
+}
+
+export const clientFrames = clientFramesFor(DEFAULT_LIMITS.idChars);
 
 export type ClientFrameType = keyof typeof clientFrames;
 export type ClientFrame = { [K in ClientFrameType]: z.output<(typeof clientFrames)[K]> }[ClientFrameType];
 export type FrameOf<K extends ClientFrameType> = z.output<(typeof clientFrames)[K]>;
 
+const Id = z.string().min(1);
 const turn = { turn_id: z.string(), id: Id.optional() };
 
 export const serverFrames = {
@@ -59,6 +79,7 @@ export const serverFrames = {
     client_id: z.string(),
     /** Present when the client sent `capabilities`. */
     capabilities: z.array(z.enum(CAPABILITIES)).optional(),
+    /** Present with `capabilities`: the agent's limits by their names in the configuration. */
     limits: z.record(z.string(), z.number()).optional(),
   }),
   auth_error: z.object({ type: z.literal('auth_error'), reason: z.string(), code: z.string() }),
@@ -116,12 +137,19 @@ export type AttachmentInfo = z.output<typeof Attachment>;
 
 export type FrameResult =
   | { readonly frame: ClientFrame }
-  /** A type nobody knows: ignored, as the reference does. */
-  | { readonly ignored: string }
+  /** No type, or one nobody knows: ignored, as the reference does. */
+  | { readonly ignored: true }
   | { readonly invalid: string; readonly details: unknown };
 
-/** Never throws. The text is one whole WebSocket text frame. */
-export function parseFrame(text: string): FrameResult {
+export type ParseFrame = (text: string) => FrameResult;
+
+/** The parser never throws. It takes one whole WebSocket text frame. */
+export function createFrameParser({ idChars }: { readonly idChars: number }): ParseFrame {
+  const schemas = clientFramesFor(idChars);
+  return (text) => parseFrame(text, schemas);
+}
+
+function parseFrame(text: string, schemas: typeof clientFrames): FrameResult {
   let raw: unknown;
   try {
     raw = JSON.parse(text);
@@ -133,8 +161,8 @@ export function parseFrame(text: string): FrameResult {
     return { invalid: 'A frame is one JSON object', details: undefined };
   }
   const type = (raw as { type?: unknown }).type;
-  if (typeof type !== 'string' || !Object.hasOwn(clientFrames, type)) return { ignored: String(type) };
-  const result = clientFrames[type as ClientFrameType].safeParse(raw);
+  if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) return { ignored: true };
+  const result = schemas[type as ClientFrameType].safeParse(raw);
   if (result.success) return { frame: result.data };
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';

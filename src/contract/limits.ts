@@ -37,3 +37,8 @@ export const DEFAULT_LIMITS = {
 } as const satisfies Record<string, number>;
 
 export type Limits = { readonly [K in keyof typeof DEFAULT_LIMITS]: number };
+
+/** `waitingPerSession` → `waiting_per_session`: how a limit is called in the file and on the wire. */
+export function limitKey(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

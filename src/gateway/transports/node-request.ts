@@ -11,7 +11,7 @@ export function toRequest(req: IncomingMessage, isUpgrade: boolean): HttpRequest
     method: req.method ?? 'GET',
     path: queryAt < 0 ? url : url.slice(0, queryAt),
     query: queryAt < 0 ? '' : url.slice(queryAt + 1),
-    host: headers.host ?? '',
+    host: hostOf(req),
     origin: headers.origin ?? '',
     authorization: headers.authorization ?? '',
     contentType: headers['content-type'] ?? '',
@@ -20,6 +20,17 @@ export function toRequest(req: IncomingMessage, isUpgrade: boolean): HttpRequest
     remoteAddress: () => toAddressText(req.socket.remoteAddress),
     readBody: (bytesMax) => readBody(req, bytesMax),
   };
+}
+
+/** All of them, joined: node:http keeps the first `Host` only, and the access rules must see that there are two. */
+function hostOf({ rawHeaders }: IncomingMessage): string {
+  let host: string | undefined;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    host = host === undefined ? rawHeaders[i + 1]! : `${host}, ${rawHeaders[i + 1]}`;
+  }
+  return host ?? '';
 }
 
 function readBody(req: IncomingMessage, bytesMax: number): Promise<Buffer> {

@@ -1,6 +1,7 @@
 /**
- * One request as uWS gives it. Each field crosses from C++ when it is first read, because a request that needs three
- * headers should not pay for seven; `keep` reads them all before uWS frees the request under an asynchronous handler.
+ * One request as uWS gives it. Each field crosses from C++ when it is first read, the headers all in one pass: that
+ * costs no more than asking for three by name, and shows repeated ones, of which uWS names only the first. `keep` reads
+ * everything before uWS frees the request under an asynchronous handler.
  */
 import type { HttpRequest } from '../transport.ts';
 import { bodyTooLarge, clientGone, toAddressText } from './rules.ts';
@@ -14,11 +15,7 @@ export class UwsRequest implements HttpRequest {
   #method: string | undefined;
   #path: string | undefined;
   #query: string | undefined;
-  #host: string | undefined;
-  #origin: string | undefined;
-  #authorization: string | undefined;
-  #contentType: string | undefined;
-  #secFetchSite: string | undefined;
+  #headers: Headers | undefined;
   #remoteAddress: string | undefined;
   #rejectBody: ((reason: Error) => void) | undefined;
 
@@ -44,28 +41,28 @@ export class UwsRequest implements HttpRequest {
   }
 
   get host(): string {
-    this.#host ??= this.#req.getHeader('host');
-    return this.#host;
+    this.#headers ??= readHeaders(this.#req);
+    return this.#headers.host ?? '';
   }
 
   get origin(): string {
-    this.#origin ??= this.#req.getHeader('origin');
-    return this.#origin;
+    this.#headers ??= readHeaders(this.#req);
+    return this.#headers.origin ?? '';
   }
 
   get authorization(): string {
-    this.#authorization ??= this.#req.getHeader('authorization');
-    return this.#authorization;
+    this.#headers ??= readHeaders(this.#req);
+    return this.#headers.authorization ?? '';
   }
 
   get contentType(): string {
-    this.#contentType ??= this.#req.getHeader('content-type');
-    return this.#contentType;
+    this.#headers ??= readHeaders(this.#req);
+    return this.#headers.contentType ?? '';
   }
 
   get secFetchSite(): string {
-    this.#secFetchSite ??= this.#req.getHeader('sec-fetch-site');
-    return this.#secFetchSite;
+    this.#headers ??= readHeaders(this.#req);
+    return this.#headers.secFetchSite ?? '';
   }
 
   remoteAddress(): string {
@@ -97,8 +94,7 @@ export class UwsRequest implements HttpRequest {
 
   /** Reads everything while uWS still has it. */
   keep(): void {
-    void (this.method + this.path + this.query + this.host + this.origin);
-    void (this.authorization + this.contentType + this.secFetchSite + this.remoteAddress());
+    void (this.method + this.path + this.query + this.host + this.remoteAddress());
   }
 
   /** The client went away: nothing may be written any more, and no more of the body will come. */
@@ -106,6 +102,49 @@ export class UwsRequest implements HttpRequest {
     this.isAborted = true;
     this.#rejectBody?.(clientGone());
   }
+}
+
+interface Headers {
+  host: string | undefined;
+  origin: string | undefined;
+  authorization: string | undefined;
+  contentType: string | undefined;
+  secFetchSite: string | undefined;
+}
+
+function readHeaders(req: UwsHttpRequest): Headers {
+  const found: Headers = {
+    host: undefined,
+    origin: undefined,
+    authorization: undefined,
+    contentType: undefined,
+    secFetchSite: undefined,
+  };
+  req.forEach((name, value) => {
+    switch (name) {
+      case 'host':
+        found.host = joined(found.host, value);
+        break;
+      case 'origin':
+        found.origin = joined(found.origin, value);
+        break;
+      case 'sec-fetch-site':
+        found.secFetchSite = joined(found.secFetchSite, value);
+        break;
+      case 'authorization':
+        found.authorization ??= value;
+        break;
+      case 'content-type':
+        found.contentType ??= value;
+        break;
+    }
+  });
+  return found;
+}
+
+/** Two of a header that decides who may ask: joined they are no host and no origin, and the access rules refuse. */
+function joined(first: string | undefined, next: string): string {
+  return first === undefined ? next : `${first}, ${next}`;
 }
 
 /** uWS spells IPv6 addresses out in full; rules about peers compare the short form. */

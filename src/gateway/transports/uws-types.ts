@@ -44,6 +44,8 @@ export interface UwsBehavior<T> {
 export interface UwsHttpRequest {
   /** '' when absent. */
   getHeader(lowerCaseName: string): string;
+  /** Every header line in order, names in lower case, repeated ones included. */
+  forEach(visit: (name: string, value: string) => void): void;
   getCaseSensitiveMethod(): string;
   getUrl(): string;
   getQuery(): string | undefined;

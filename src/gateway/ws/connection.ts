@@ -6,8 +6,8 @@
 import { type ClientKey, namedClient } from '../../contract/client-key.ts';
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
 import type { ErrorCode } from '../../contract/errors.ts';
-import type { CAPABILITIES, ClientFrame, FrameOf, FrameResult, ServerFrame } from '../../contract/frames.ts';
-import type { Limits } from '../../contract/limits.ts';
+import type { CAPABILITIES, ClientFrame, FrameOf, ParseFrame, ServerFrame } from '../../contract/frames.ts';
+import { type Limits, limitKey } from '../../contract/limits.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { type CommandContext, runCommand } from './commands.ts';
@@ -26,7 +26,7 @@ export interface ConnectionContext {
   /** A new key for a client that did not name itself. */
   nextUnnamed(): ClientKey;
   /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
-  withParser(work: (parse: (text: string) => FrameResult) => void): void;
+  withParser(work: (parse: ParseFrame) => void): void;
   /** A client id is in use on one more connection. */
   onIdentity(identity: Identity): void;
   onClosed(connection: Connection, identities: readonly Identity[]): void;
@@ -45,6 +45,7 @@ export class Connection implements PeerListener, Wire {
   #isAuthenticated: boolean;
   #isOpen = true;
   #identities: Identity[] = [];
+  readonly #attached = new Set<Identity>();
   #authTimer: TimerHandle | undefined;
 
   constructor(peer: Peer, isAuthenticated: boolean, context: ConnectionContext) {
@@ -68,21 +69,16 @@ export class Connection implements PeerListener, Wire {
   }
 
   onText(text: string): void {
-    const { limits } = this.#context;
-    if (!this.#isOpen) return;
-    const bytes = Buffer.byteLength(text);
-    if (!this.#isAuthenticated && bytes > limits.frameBytesBeforeAuth) {
-      return this.#close(1009, `at most ${limits.frameBytesBeforeAuth} bytes before authentication`);
-    }
-    if (!this.#rate.allows(bytes)) {
-      this.#sendError('frame.rate_limited', 'Too many frames in one second; the connection is closed.');
-      return this.#close(1008, 'too many frames');
-    }
-    this.#context.withParser((parse) => this.#handle(parse(text)));
+    if (!this.#admits(Buffer.byteLength(text))) return;
+    this.#context.withParser((parse) => this.#receive(text, parse));
   }
 
-  onBinary(): void {
-    this.#sendError('frame.invalid', 'Binary frames are not understood; send JSON as text.');
+  onBinary(byteCount: number): void {
+    if (!this.#admits(byteCount)) return;
+    // In its turn: frames that came before it may still wait for the parser.
+    this.#context.withParser(() =>
+      this.#sendError('frame.invalid', 'Binary frames are not understood; send JSON as text.'),
+    );
   }
 
   onClose(_code: number, clean: boolean): void {
@@ -123,9 +119,26 @@ export class Connection implements PeerListener, Wire {
     return this.#identities.some((identity) => identity.hasUnderWay());
   }
 
-  #handle(result: FrameResult): void {
+  /** Whether one more frame of this size is within what the socket may send; if not, it ends. */
+  #admits(bytes: number): boolean {
+    const { limits } = this.#context;
+    if (!this.#isOpen) return false;
+    if (!this.#isAuthenticated && bytes > limits.frameBytesBeforeAuth) {
+      const text = `A frame may have at most ${limits.frameBytesBeforeAuth} bytes before authentication.`;
+      this.#sendError('frame.too_large', text);
+      this.#close(1009, 'frame too large before authentication');
+      return false;
+    }
+    if (this.#rate.allows(bytes)) return true;
+    this.#sendError('frame.rate_limited', 'Too many frames in one second; the connection is closed.');
+    this.#close(1008, 'too many frames');
+    return false;
+  }
+
+  #receive(text: string, parse: ParseFrame): void {
     if (!this.#isOpen) return;
     try {
+      const result = parse(text);
       if ('frame' in result) this.#dispatch(result.frame);
       else if ('invalid' in result) this.#sendError('frame.invalid', result.invalid, result.details);
       else if (!this.#isAuthenticated) this.#refuseUnauthenticated();
@@ -149,8 +162,12 @@ export class Connection implements PeerListener, Wire {
   }
 
   #authenticate(frame: FrameOf<'auth'>): void {
-    const { authenticator, agent, limits, turns } = this.#context;
-    const verdict = authenticator.check(frame.token ?? undefined, this.remoteAddress);
+    const { authenticator, agent, limits } = this.#context;
+    // '' is what a client without a token sends: no guess, so it is not counted as one. A socket that is in already,
+    // by its upgrade or an earlier `auth`, may name itself without the token.
+    const token = frame.token || undefined;
+    const isKnown = this.#isAuthenticated && token === undefined;
+    const verdict = isKnown ? 'ok' : authenticator.check(token, this.remoteAddress);
     if (verdict !== 'ok') {
       const isLocked = verdict === 'rate_limited';
       const reason = isLocked ? 'Too many wrong tokens; try again later' : 'Invalid token';
@@ -169,10 +186,16 @@ export class Connection implements PeerListener, Wire {
       agent_name: agent.name,
       version: agent.version,
       client_id: identity.client.clientId,
-      ...(granted ? { capabilities: granted, limits: { ...limits } } : {}),
+      ...(granted ? { capabilities: granted, limits: onWire(limits) } : {}),
     });
-    // In the same tick, before any other frame of this socket: what its client missed.
-    turns.attach(identity);
+    this.#attach(identity);
+  }
+
+  /** In the same tick as `auth_ok`, before any other frame of this socket: what its client missed. */
+  #attach(identity: Identity): void {
+    if (this.#attached.has(identity)) return;
+    this.#attached.add(identity);
+    this.#context.turns.attach(identity);
   }
 
   /** The identity this socket speaks as from now on; undefined when it has used too many. */
@@ -181,12 +204,12 @@ export class Connection implements PeerListener, Wire {
     const current = this.#identities.at(-1);
     const client = clientId === undefined ? undefined : namedClient(clientId, authenticator.credential);
     if (current && (client === undefined || current.client.key === client.key)) return current;
-    if (this.#identities.length >= IDENTITIES_MAX) {
+    const known = client && this.#identities.find((identity) => identity.client.key === client.key);
+    if (!known && this.#identities.length >= IDENTITIES_MAX) {
       this.#sendError('frame.invalid', `One connection may use at most ${IDENTITIES_MAX} client ids.`);
       this.#close(1008, 'too many client ids');
       return undefined;
     }
-    const known = client && this.#identities.find((identity) => identity.client.key === client.key);
     const identity = known ?? new Identity(client ?? this.#context.nextUnnamed(), this);
     this.#identities = [...this.#identities.filter((other) => other !== known), identity];
     if (!known) this.#context.onIdentity(identity);
@@ -196,14 +219,15 @@ export class Connection implements PeerListener, Wire {
   #message(frame: FrameOf<'message'>): void {
     const text = frame.text.trim();
     const identity = this.#identities.at(-1) ?? this.#identify(undefined);
+    const attachments = frame.attachments ?? [];
     // A blank message is ignored, as by the reference: its clients send them.
-    if (text === '' || !identity) return;
+    if (!identity || (text === '' && attachments.length === 0)) return;
     const message = {
       client: identity.client,
       sessionId: frame.session_id,
       messageId: frame.id,
       text,
-      attachments: frame.attachments ?? [],
+      attachments,
     };
     this.#context.turns.submit(message, identity);
   }
@@ -241,6 +265,10 @@ export class Connection implements PeerListener, Wire {
     this.#isOpen = false;
     this.#peer.close(code, reason);
   }
+}
+
+function onWire(limits: Limits): Record<string, number> {
+  return Object.fromEntries(Object.entries(limits).map(([name, value]) => [limitKey(name), value]));
 }
 
 function grant(wanted: readonly string[]): (typeof CAPABILITIES)[number][] {

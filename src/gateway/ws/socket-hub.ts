@@ -5,7 +5,8 @@
  */
 
 import { unnamedClient } from '../../contract/client-key.ts';
-import type { FrameResult } from '../../contract/frames.ts';
+import type { ParseFrame } from '../../contract/frames.ts';
+import type { Limits } from '../../contract/limits.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Identity } from './identity.ts';
@@ -28,8 +29,6 @@ export interface SocketHub {
   count(): number;
 }
 
-type Parse = (text: string) => FrameResult;
-
 const LOOK_MS = 1_000;
 
 export function createSocketHub(options: SocketHubOptions): SocketHub {
@@ -37,7 +36,7 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
   const connections = new Set<Connection>();
   const watched = new Set<Connection>();
   const clients = new Map<string, number>();
-  const withParser = createParserQueue(options.onDefect);
+  const withParser = createParserQueue(limits, options.onDefect);
   let unnamed = 0;
   let isLooking = false;
 
@@ -89,17 +88,19 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
 }
 
 function createParserQueue(
+  limits: Limits,
   onDefect: (error: unknown, where: string) => void,
-): (work: (parse: Parse) => void) => void {
-  let parse: Parse | undefined;
-  let waiting: ((parse: Parse) => void)[] | undefined;
+): (work: (parse: ParseFrame) => void) => void {
+  let parse: ParseFrame | undefined;
+  let waiting: ((parse: ParseFrame) => void)[] | undefined;
 
   async function load(): Promise<void> {
-    const { parseFrame } = await import('../../contract/frames.ts');
+    const { createFrameParser } = await import('../../contract/frames.ts');
     const works = waiting ?? [];
-    parse = parseFrame;
+    const loaded = createFrameParser(limits);
+    parse = loaded;
     waiting = undefined;
-    for (const work of works) work(parseFrame);
+    for (const work of works) work(loaded);
   }
 
   return (work) => {
