@@ -16,7 +16,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   mcp: ['contract', 'logging'],
   bridges: ['contract', 'logging'],
   gateway: ['contract', 'logging'],
-  supervisor: ['contract', 'logging', 'gateway'],
+  // storage: the directory's lock, which an agent's process takes as well
+  supervisor: ['contract', 'logging', 'gateway', 'storage'],
   actors: ['contract', 'logging', 'storage', 'vault', 'models', 'usage', 'mcp', 'bridges', 'gateway'],
   boot: ['contract'],
 };
