@@ -27,6 +27,8 @@ export interface ConnectionContext {
   nextUnnamed(): ClientKey;
   /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
   withParser(work: (parse: ParseFrame) => void): void;
+  /** Runs `work` behind what waits for the parser; at once when nothing does. */
+  inOrder(work: () => void): void;
   /** A client id is in use on one more connection. */
   onIdentity(identity: Identity): void;
   onClosed(connection: Connection, identities: readonly Identity[]): void;
@@ -44,6 +46,8 @@ export class Connection implements PeerListener, Wire {
   readonly #rate: FrameRate;
   #isAuthenticated: boolean;
   #isOpen = true;
+  /** Nothing can be sent any more, but frames that came before may still wait for the parser. */
+  #isPeerGone = false;
   #identities: Identity[] = [];
   readonly #attached = new Set<Identity>();
   #authTimer: TimerHandle | undefined;
@@ -69,27 +73,22 @@ export class Connection implements PeerListener, Wire {
   }
 
   onText(text: string): void {
-    if (!this.#admits(Buffer.byteLength(text))) return;
-    this.#context.withParser((parse) => this.#receive(text, parse));
+    this.#context.withParser((parse) => {
+      if (this.#admits(Buffer.byteLength(text))) this.#receive(text, parse);
+    });
   }
 
   onBinary(byteCount: number): void {
-    if (!this.#admits(byteCount)) return;
-    // In its turn: frames that came before it may still wait for the parser.
-    this.#context.withParser(() =>
-      this.#sendError('frame.invalid', 'Binary frames are not understood; send JSON as text.'),
-    );
+    this.#context.inOrder(() => {
+      if (!this.#admits(byteCount)) return;
+      this.#sendError('frame.invalid', 'Binary frames are not understood; send JSON as text.');
+    });
   }
 
   onClose(_code: number, clean: boolean): void {
-    this.#isOpen = false;
-    if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
-    for (const identity of this.#identities) {
-      const { delivered, undelivered } = identity.settle(clean);
-      if (delivered.length > 0) this.#context.turns.confirm(delivered);
-      this.#context.turns.detach(identity, undelivered);
-    }
-    this.#context.onClosed(this, this.#identities);
+    this.#isPeerGone = true;
+    // Behind the frames that came before it: who says something and leaves has still said it.
+    this.#context.inOrder(() => this.#end(clean));
   }
 
   isOpen(): boolean {
@@ -99,7 +98,7 @@ export class Connection implements PeerListener, Wire {
   send(frame: string): boolean {
     if (!this.#isOpen) return false;
     if (this.#peer.send(frame) !== 'dropped') return true;
-    this.#close(1013, 'reads too slowly');
+    if (!this.#isPeerGone) this.#close(1013, 'reads too slowly');
     return false;
   }
 
@@ -119,6 +118,17 @@ export class Connection implements PeerListener, Wire {
     return this.#identities.some((identity) => identity.hasUnderWay());
   }
 
+  #end(clean: boolean): void {
+    this.#isOpen = false;
+    if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
+    for (const identity of this.#identities) {
+      const { delivered, undelivered } = identity.settle(clean);
+      if (delivered.length > 0) this.#context.turns.confirm(delivered);
+      this.#context.turns.detach(identity, undelivered);
+    }
+    this.#context.onClosed(this, this.#identities);
+  }
+
   /** Whether one more frame of this size is within what the socket may send; if not, it ends. */
   #admits(bytes: number): boolean {
     const { limits } = this.#context;
@@ -136,7 +146,6 @@ export class Connection implements PeerListener, Wire {
   }
 
   #receive(text: string, parse: ParseFrame): void {
-    if (!this.#isOpen) return;
     try {
       const result = parse(text);
       if ('frame' in result) this.#dispatch(result.frame);

@@ -13,7 +13,7 @@ import type { Identity } from './identity.ts';
 
 export type SocketHubOptions = Omit<
   ConnectionContext,
-  'nextUnnamed' | 'withParser' | 'onIdentity' | 'onClosed' | 'watch'
+  'nextUnnamed' | 'withParser' | 'inOrder' | 'onIdentity' | 'onClosed' | 'watch'
 > & {
   /** Part of the keys of clients without a name, so that they never repeat. */
   readonly boot: number;
@@ -36,7 +36,7 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
   const connections = new Set<Connection>();
   const watched = new Set<Connection>();
   const clients = new Map<string, number>();
-  const withParser = createParserQueue(limits, options.onDefect);
+  const parserQueue = createParserQueue(limits, options.onDefect);
   let unnamed = 0;
   let isLooking = false;
 
@@ -55,7 +55,7 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
 
   const context: ConnectionContext = {
     ...options,
-    withParser,
+    ...parserQueue,
     nextUnnamed: () => unnamedClient(options.boot, ++unnamed),
     onIdentity: (identity) => count(identity, 1),
     onClosed: (connection, identities) => {
@@ -90,7 +90,7 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
 function createParserQueue(
   limits: Limits,
   onDefect: (error: unknown, where: string) => void,
-): (work: (parse: ParseFrame) => void) => void {
+): Pick<ConnectionContext, 'withParser' | 'inOrder'> {
   let parse: ParseFrame | undefined;
   let waiting: ((parse: ParseFrame) => void)[] | undefined;
 
@@ -100,13 +100,25 @@ function createParserQueue(
     const loaded = createFrameParser(limits);
     parse = loaded;
     waiting = undefined;
-    for (const work of works) work(loaded);
+    for (const work of works) {
+      try {
+        work(loaded);
+      } catch (error) {
+        onDefect(error, 'frame');
+      }
+    }
   }
 
-  return (work) => {
-    if (parse) return work(parse);
-    if (waiting) return void waiting.push(work);
-    waiting = [work];
-    load().catch((error: unknown) => onDefect(error, 'frame parser'));
+  return {
+    withParser(work) {
+      if (parse) return work(parse);
+      if (waiting) return void waiting.push(work);
+      waiting = [work];
+      load().catch((error: unknown) => onDefect(error, 'frame parser'));
+    },
+    inOrder(work) {
+      if (waiting) waiting.push(work);
+      else work();
+    },
   };
 }
