@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
+import { isAgent } from '../fixtures/command.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
 import { checkPromises, connectClients, type Figures, type LoadClient } from '../fixtures/load-clients.ts';
 
@@ -60,6 +61,32 @@ for (const isolation of ['thread', 'process'] as const) {
     await fleet.stop();
   });
 }
+
+test('an agent process that outlives its host is never joined by its successor, and ends', async (t) => {
+  const fleet = await startFleet(t, {
+    isolation: 'process',
+    ready: 'settled',
+    yaml: () => 'model: { provider: echo, delay_ms: 1 }\n',
+  });
+  const clients = connectClients(t, 2, { url: () => fleet.agent('a1').wsUrl, window: 2 });
+  await every(clients, (client) => client.answers(3));
+  const orphan = fleet.processes().find((pid) => pid !== fleet.pid && pid !== fleet.hostPid);
+  assert.ok(orphan);
+  // Frozen, as by a debugger or a machine out of memory: it cannot notice that its host is gone.
+  process.kill(orphan, 'SIGSTOP');
+  process.kill(-fleet.pid, 'SIGKILL');
+  await fleet.exit;
+  await fleet.start();
+  const { reason } = await fleet.event(isAgent('a1', 'backoff'), 'a1 refused its directory');
+  assert.equal((reason as { code: string }).code, 'directory.locked');
+  process.kill(orphan, 'SIGCONT');
+  await fleet.event(isAgent('a1', 'running'), 'a1 running');
+  assert.ok(!fleet.processes().includes(orphan), 'both run');
+  await every(clients, (client) => client.answers(1));
+  await every(clients, (client) => client.finish());
+  checkPromises(clients, { restarts: 'crash' });
+  await fleet.stop();
+});
 
 async function killWhileStarting(fleet: FleetProcess, atMs: number): Promise<void> {
   const started = fleet.start().catch(() => {}); // killed before it was ready, as a rule
