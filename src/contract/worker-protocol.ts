@@ -79,6 +79,8 @@ export interface WorkerInit {
   readonly ports: PortPlan;
   readonly settings: AgentSettings;
   readonly heartbeatMs: number;
+  /** Of a thread: where its marks are seen while it is stuck (`vitals.ts`). */
+  readonly vitals?: SharedArrayBuffer;
 }
 
 export type ShutdownReason = 'stop' | 'restart';
