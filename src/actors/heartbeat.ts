@@ -20,7 +20,9 @@ export function startHeartbeat(options: {
     const atMs = clock.monotonicMs();
     const { running, waiting } = turns.counts();
     const load = { turnsRunning: running, turnsWaiting: waiting, sockets: hub.count() };
-    const facts = { atMs, lagMs: Math.max(0, atMs - dueMs), progress: progress.count, ...load };
+    const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+    const memory = { heapUsed, external, arrayBuffers };
+    const facts = { atMs, lagMs: Math.max(0, atMs - dueMs), progress: progress.count, ...load, memory };
     agent.report({ type: 'worker.heartbeat', beat: facts });
     dueMs = atMs + intervalMs;
     timer = clock.setTimeout(beat, intervalMs);

@@ -44,6 +44,9 @@ export const MODEL_PROVIDERS = [
 /** The longest delay a timer of Node takes; above it fires at once. It bounds counts and sizes well enough too. */
 const WHOLE_MAX = 2 ** 31 - 1;
 
+/** 1 TiB. */
+const MEMORY_MB_MAX = 1_048_576;
+
 const text = (expected = 'text') => z.preprocess(toText, z.string(expected));
 const flag = () => z.preprocess(toFlag, z.boolean('true or false'));
 const amount = () =>
@@ -167,6 +170,8 @@ const supervisor = section({
   start_timeout_ms: whole(1).nullish(),
   drain_ms: whole(0).nullish(),
   close_ms: whole(1).nullish(),
+  memory_soft_mb: whole(1, MEMORY_MB_MAX).nullish(),
+  memory_hard_mb: whole(1, MEMORY_MB_MAX).nullish(),
   isolation: oneOf(ISOLATIONS).nullish(),
   transport: oneOf(TRANSPORTS).nullish(),
 });

@@ -32,6 +32,8 @@ export const DEFAULT_LIMITS = {
   redeliveryMs: 10 * 60_000,
   /** Times a turn that was running when its agent died is run again before it ends as interrupted. */
   attemptsPerTurn: 3,
+  /** Programs an agent may have running at once. */
+  childProcesses: 32,
   /** Characters of a client_id, session_id or message id. */
   idChars: 256,
 } as const satisfies Record<string, number>;

@@ -116,7 +116,18 @@ export type WorkerReport =
   | { readonly type: 'worker.restartRequested'; readonly requestedBy: string }
   /** Something an operator should see on the start line: a bridge that cannot be loaded, a fallback. */
   | { readonly type: 'worker.warning'; readonly warning: WireError }
-  | { readonly type: 'worker.failed'; readonly error: WireError };
+  | { readonly type: 'worker.failed'; readonly error: WireError }
+  /** Told before the program is started: should the agent die in between, somebody knows that there may be one. */
+  | { readonly type: 'worker.childStarting'; readonly child: number; readonly command: string }
+  | {
+      readonly type: 'worker.childStarted';
+      readonly child: number;
+      /** Also its process group. */
+      readonly pid: number;
+      /** As the system counts it; with the pid it means this very process. Undefined where it cannot be read. */
+      readonly startTime: string | undefined;
+    }
+  | { readonly type: 'worker.childEnded'; readonly child: number };
 
 export type TransportKind = 'uws' | 'node';
 
@@ -130,6 +141,16 @@ export interface Heartbeat {
   readonly turnsRunning: number;
   readonly turnsWaiting: number;
   readonly sockets: number;
+  readonly memory: MemoryUse;
+}
+
+/** What a worker's own JavaScript holds, in bytes. */
+export interface MemoryUse {
+  readonly heapUsed: number;
+  /** Outside of the heap, Buffers counted. */
+  readonly external: number;
+  /** The part of `external` that is Buffers and other ArrayBuffers. */
+  readonly arrayBuffers: number;
 }
 
 /** What the host of a worker reports when it is gone; made by the supervisor's side, never sent. */

@@ -23,6 +23,10 @@ export interface ChildSpec {
   /** Time for running turns to end, then for sockets, bridges and database to close. */
   readonly drainMs: number;
   readonly closeMs: number;
+  /** Held for three heartbeats: restarted when it rests. Undefined: no limit. */
+  readonly memorySoftBytes: number | undefined;
+  /** Held once: interrupted and restarted. */
+  readonly memoryHardBytes: number | undefined;
 }
 
 export const DEFAULT_SPEC = {
@@ -35,6 +39,8 @@ export const DEFAULT_SPEC = {
   startTimeoutMs: 15_000,
   drainMs: 5_000,
   closeMs: 2_000,
+  memorySoftBytes: undefined,
+  memoryHardBytes: undefined,
 } as const satisfies Omit<ChildSpec, 'id' | 'dir'>;
 
 /** The rungs of the kill ladder after `drainMs + closeMs`, the time the worker itself plans by. */

@@ -7,6 +7,7 @@ import type { Clock } from '../contract/clock.ts';
 import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
 import type {
   Heartbeat,
+  MemoryUse,
   WorkerCommand,
   WorkerExited,
   WorkerInit,
@@ -83,6 +84,10 @@ function toReport(message: unknown): WorkerReport | undefined {
     case 'worker.draining':
     case 'worker.transportClosed':
       return { type: message.type };
+    case 'worker.childStarting':
+    case 'worker.childStarted':
+    case 'worker.childEnded':
+      return toChildReport(message);
     case 'worker.restartRequested':
       return typeof message.requestedBy === 'string'
         ? { type: message.type, requestedBy: message.requestedBy.slice(0, MESSAGE_CHARS_MAX) }
@@ -117,8 +122,32 @@ function isBeat(value: unknown): value is Heartbeat {
     Number.isFinite(value.progress) &&
     Number.isFinite(value.turnsRunning) &&
     Number.isFinite(value.turnsWaiting) &&
-    Number.isFinite(value.sockets)
+    Number.isFinite(value.sockets) &&
+    isMemoryUse(value.memory)
   );
+}
+
+function isMemoryUse(value: unknown): value is MemoryUse {
+  return (
+    isRecord(value) &&
+    Number.isFinite(value.heapUsed) &&
+    Number.isFinite(value.external) &&
+    Number.isFinite(value.arrayBuffers)
+  );
+}
+
+/** A pid that is none would be signalled as a group: 0 and 1 are everybody's. */
+function toChildReport(message: Record<string, unknown>): WorkerReport | undefined {
+  const { type, child, command, pid, startTime } = message;
+  if (!Number.isSafeInteger(child)) return undefined;
+  const number = child as number;
+  if (type === 'worker.childEnded') return { type, child: number };
+  if (type === 'worker.childStarting') {
+    return typeof command === 'string' ? { type, child: number, command: command.slice(0, 200) } : undefined;
+  }
+  if (type !== 'worker.childStarted' || !Number.isSafeInteger(pid) || (pid as number) < 2) return undefined;
+  if (startTime !== undefined && typeof startTime !== 'string') return undefined;
+  return { type, child: number, pid: pid as number, startTime };
 }
 
 function toWireError(value: unknown): WireError | undefined {

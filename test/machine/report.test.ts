@@ -16,7 +16,15 @@ test('a running agent is one line with id, state, URL, model and transport', () 
 
 test('a state that is told again, with another heartbeat, is no news', () => {
   const { report, out } = openReport(createHumanReport);
-  const beat = { atMs: 1, lagMs: 0, progress: 1, turnsRunning: 0, turnsWaiting: 0, sockets: 0 };
+  const beat = {
+    atMs: 1,
+    lagMs: 0,
+    progress: 1,
+    turnsRunning: 0,
+    turnsWaiting: 0,
+    sockets: 0,
+    memory: { heapUsed: 0, external: 0, arrayBuffers: 0 },
+  };
   report.agent(running());
   report.agent(running({ beat }));
   assert.equal(out().split('\n').length, 2);

@@ -32,6 +32,7 @@ export async function loadAgent(
   const settings = resolveSettings(agent, config, parsed.data, options);
   const spec = resolveSpec(agent.id, agent.dir, config.supervisor);
   if (spec.backoffMsMin > spec.backoffMsMax) throw backoffError(file, parsed, spec.backoffMsMin);
+  if ((spec.memorySoftBytes ?? 0) > (spec.memoryHardBytes ?? Infinity)) throw memoryError(file, parsed);
   refusePublicBind(file, parsed, settings.gateway, options);
   const { transport, isolation } = options.overrides;
   return {
@@ -49,6 +50,13 @@ export async function loadAgent(
 function backoffError(file: string, parsed: ParsedConfig, min: number): AppError {
   const path = ['supervisor', 'backoff_ms_max'];
   const expected = `at least backoff_ms_min, which is ${min}`;
+  const problem = { ...parsed.placeOf(path), key: path.join('.'), expected, text: `expected ${expected}` };
+  return configError('config.invalid', file, [problem]);
+}
+
+function memoryError(file: string, parsed: ParsedConfig): AppError {
+  const path = ['supervisor', 'memory_soft_mb'];
+  const expected = 'at most memory_hard_mb';
   const problem = { ...parsed.placeOf(path), key: path.join('.'), expected, text: `expected ${expected}` };
   return configError('config.invalid', file, [problem]);
 }

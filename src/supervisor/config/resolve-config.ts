@@ -71,7 +71,13 @@ export function resolveSpec(id: string, dir: string, section: Config['supervisor
     startTimeoutMs: section?.start_timeout_ms ?? DEFAULT_SPEC.startTimeoutMs,
     drainMs: section?.drain_ms ?? DEFAULT_SPEC.drainMs,
     closeMs: section?.close_ms ?? DEFAULT_SPEC.closeMs,
+    memorySoftBytes: toBytes(section?.memory_soft_mb),
+    memoryHardBytes: toBytes(section?.memory_hard_mb),
   };
+}
+
+function toBytes(mb: number | null | undefined): number | undefined {
+  return mb === null || mb === undefined ? undefined : mb * 1024 * 1024;
 }
 
 /** A bound that is given moves the other one, where that is only the default. */
