@@ -4,7 +4,7 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BridgeRunner, startBridges } from '../bridges/bridge-runner.ts';
+import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { AgentInfo } from '../contract/route-schemas.ts';
@@ -21,7 +21,7 @@ import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
 import { type EventLog, openEventLog } from '../logging/event-log.ts';
 import { createModel, modelLabel, modelWarning } from '../models/registry.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
-import { acquireDirectoryLock } from '../storage/directory-lock.ts';
+import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
@@ -38,10 +38,7 @@ export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   const { init } = agent;
   const clock = systemClock;
   // The supervisor holds `.lock`. A process can outlive its supervisor, and its successor must not write beside it.
-  const writer =
-    init.isolation === 'process'
-      ? acquireDirectoryLock(init.dir, { version: init.version }, clock, '.writer')
-      : undefined;
+  const writer = init.isolation === 'process' ? await lockForWriting(init, clock) : undefined;
   const log = openLog(init, clock);
   try {
     const resources = await openOn(agent, clock, log);
@@ -58,6 +55,11 @@ export async function openAgent(agent: AgentPort): Promise<AgentResources> {
     writer?.release();
     throw error;
   }
+}
+
+async function lockForWriting(init: WorkerInit, clock: Clock): Promise<DirectoryLock> {
+  const { acquireDirectoryLock } = await import('../storage/directory-lock.ts');
+  return acquireDirectoryLock(init.dir, { version: init.version }, clock, '.writer');
 }
 
 function openLog(init: WorkerInit, clock: Clock): EventLog {
@@ -164,7 +166,8 @@ async function serve(
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, progress, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, progress });
   const timers = [heartbeat, maintenance];
-  return toResources(parts, { transport, port, note, bridges: startUserBridges(parts, port), timers });
+  const bridges = await startUserBridges(parts, port);
+  return toResources(parts, { transport, port, note, bridges, timers });
 }
 
 interface Running {
@@ -238,9 +241,11 @@ function createServices(
 }
 
 /** Bridges connect to the port really bound, not to the one that was preferred. */
-function startUserBridges({ agent, clock, log }: Parts, port: number): BridgeRunner {
+async function startUserBridges({ agent, clock, log }: Parts, port: number): Promise<BridgeRunner> {
   const { init } = agent;
   const { host, token } = init.settings.gateway;
+  if (init.settings.bridges.length === 0) return { states: () => [], stop: async () => {} };
+  const { startBridges } = await import('../bridges/bridge-runner.ts');
   return startBridges({
     dir: join(init.dir, 'bridges'),
     bridges: init.settings.bridges,

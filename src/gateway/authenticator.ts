@@ -7,7 +7,6 @@
  * so nobody's failures cut a conversation. A request without any credential guesses nothing and is not counted: a page
  * left open must not lock its owner out.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import { peerKey } from './peer-address.ts';
@@ -76,7 +75,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       const key = peerKey(peer);
       if (isLocked(key)) return 'rate_limited';
       if (presented === undefined) return 'missing';
-      if (timingSafeEqual(digest(presented), expected)) return 'ok';
+      if (crypto().timingSafeEqual(digest(presented), expected)) return 'ok';
       countFailure(key);
       return 'invalid';
     },
@@ -88,9 +87,14 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   };
 }
 
+/** Loaded with the first token: most agents on a loopback port have none, and it is slow to load. */
+function crypto(): typeof import('node:crypto') {
+  return process.getBuiltinModule('node:crypto');
+}
+
 /** Digests have one length, whatever was sent: comparing them tells neither content nor length of the token. */
 function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return crypto().createHash('sha256').update(token).digest();
 }
 
 /** The credential of `Authorization: Bearer …`, or undefined when the header is absent or of another scheme. */
@@ -105,5 +109,10 @@ export function bearerOf(header: string): string | undefined {
  */
 export function credentialId(token: string | undefined): string {
   if (token === undefined) return '';
-  return createHash('sha256').update('openagent-credential:').update(token).digest('hex').slice(0, 16);
+  return crypto()
+    .createHash('sha256')
+    .update('openagent-credential:')
+    .update(token)
+    .digest('hex')
+    .slice(0, 16);
 }

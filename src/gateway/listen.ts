@@ -3,12 +3,10 @@
  * know; what cannot work at all (a wrong host, a port out of range) is said once and clearly instead of being tried a
  * hundred times.
  */
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { AppError } from '../contract/errors.ts';
 import type { PortPlan } from '../contract/worker-protocol.ts';
 import type { Transport } from './transport.ts';
-import { tryBind } from './transports/bind-failure.ts';
 
 const PORT_MAX = 65_535;
 /** How many ports an agent may try, the preferred one included. */
@@ -72,7 +70,10 @@ function checkPort(port: number): void {
  * differently when `localhost` has an IPv4 and an IPv6 address.
  */
 async function resolveHost(host: string): Promise<string> {
+  // There is always one, so nothing has to be tried (and node:net not to be loaded) for what most agents bind.
+  if (isIP(host) === 4 && host.startsWith('127.')) return host;
   const address = isIP(host) ? host : await lookUp(host);
+  const { tryBind } = await import('./transports/bind-failure.ts');
   const failure = await tryBind(address, 0);
   if (failure) throw hostUnknown(host, failure);
   return address;
@@ -81,6 +82,7 @@ async function resolveHost(host: string): Promise<string> {
 async function lookUp(host: string): Promise<string> {
   if (host.trim() === '') throw hostUnknown(host, new Error('it is empty'));
   try {
+    const { lookup } = await import('node:dns/promises');
     const addresses = await lookup(host, { all: true });
     const address = addresses.find(({ family }) => family === 4) ?? addresses[0];
     if (address) return address.address;

@@ -67,7 +67,8 @@ function openExclusive(dir: string, name: LockName, holderFile: string): BetterS
   let database: BetterSqlite3.Database | undefined;
   try {
     database = new SqliteDatabase(join(dir, name), { timeout: 0 });
-    database.pragma('journal_mode = DELETE');
+    // Nothing is ever written; without this each lock would come with a journal file of its own.
+    database.pragma('journal_mode = MEMORY');
     database.exec('BEGIN EXCLUSIVE');
     return database;
   } catch (error) {

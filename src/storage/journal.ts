@@ -53,6 +53,8 @@ export function createJournal(options: JournalOptions): Journal {
   const { db, clock } = options;
   const sql = createJournalStatements(db);
   const boot = sql.beginBoot(clock.wallMs() / 1000, options.version);
+  // From here on a commit is durable when it returns, and with it everything written before.
+  db.pragma('synchronous = FULL');
   let counter = 0;
   const writer = new JournalWriter(sql, options);
 

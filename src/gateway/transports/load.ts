@@ -6,7 +6,6 @@ import { createRequire } from 'node:module';
 import { AppError } from '../../contract/errors.ts';
 import type { TransportChoice } from '../../contract/worker-protocol.ts';
 import type { TransportFactory } from '../transport.ts';
-import { createNodeTransport } from './node.ts';
 import { createUwsTransport } from './uws.ts';
 import type { Uws } from './uws-types.ts';
 
@@ -23,14 +22,14 @@ export async function loadTransport(
   choice: TransportChoice,
   requireUws: () => Uws = requireInstalledUws,
 ): Promise<LoadedTransport> {
-  if (choice === 'node') return { factory: createNodeTransport, note: undefined };
+  if (choice === 'node') return { factory: await loadNode(), note: undefined };
   try {
     return { factory: createUwsTransport(requireUws()), note: undefined };
   } catch (error) {
     const why = toOneLine(error);
     if (choice === 'auto') {
       return {
-        factory: createNodeTransport,
+        factory: await loadNode(),
         note: `uWebSockets.js does not load here (${why}); using node:http`,
       };
     }
@@ -41,6 +40,11 @@ export async function loadTransport(
       { cause: error },
     );
   }
+}
+
+/** Loaded when needed: it brings http, tls and zlib, a third of what an agent's thread evaluates at its start. */
+async function loadNode(): Promise<TransportFactory> {
+  return (await import('./node.ts')).createNodeTransport;
 }
 
 export function requireInstalledUws(): Uws {

@@ -2,7 +2,6 @@
  * What both adapters must do alike and no library decides for us. Kept in one place because a client must not be able
  * to tell which transport it talks to.
  */
-import { STATUS_CODES } from 'node:http';
 import { AppError } from '../../contract/errors.ts';
 
 /** A peer that does not answer a close within this time is cut. */
@@ -39,7 +38,10 @@ export function isBodiless(status: number): boolean {
   return status === 204 || status === 304;
 }
 
+/** node:http is loaded for the first answer that is not plain: it costs a thread's start more than all of ours. */
 export function toStatusLine(status: number): string {
+  if (status === 200) return '200 OK';
+  const { STATUS_CODES } = process.getBuiltinModule('node:http');
   return `${status} ${STATUS_CODES[status] ?? 'Unknown'}`;
 }
 

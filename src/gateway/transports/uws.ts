@@ -12,7 +12,6 @@ import type {
   TransportFactory,
   TransportLimits,
 } from '../transport.ts';
-import { findFreePort, whyNotBound } from './bind-failure.ts';
 import { isBodiless, SILENCE_MS, toStatusLine } from './rules.ts';
 import { UwsPeer } from './uws-peer.ts';
 import { UwsRequest } from './uws-request.ts';
@@ -24,6 +23,9 @@ import type { Uws, UwsApp, UwsHttpRequest, UwsHttpResponse } from './uws-types.t
  * us hold.
  */
 const FRAME_HEADROOM = 2;
+/** Loaded when a port was not to be had: its probe brings half of node:net and its friends. */
+const bindFailure = () => import('./bind-failure.ts');
+
 /** Somebody else may take a free port between finding and binding it. */
 const FREE_PORT_ATTEMPTS = 10;
 /** After the last close frame: lets FINs cross, so that closing does not reset connections with unread data. */
@@ -90,13 +92,13 @@ function createTransport(uws: Uws, server: UwsApp, shared: Shared): Transport {
     survivesTerminate: false,
     async listen({ host, port }) {
       for (let attempt = 0; attempt < FREE_PORT_ATTEMPTS; attempt++) {
-        const wanted = port === 0 ? await findFreePort(host) : port;
+        const wanted = port === 0 ? await (await bindFailure()).findFreePort(host) : port;
         if (isFreed || listenSocket) throw new Error('A transport listens once');
         server.listen(host, wanted, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (bound) => {
           if (bound) listenSocket = bound;
         });
         if (listenSocket) return { port: uws.us_socket_local_port(listenSocket) };
-        const failure = await whyNotBound(host, wanted);
+        const failure = await (await bindFailure()).whyNotBound(host, wanted);
         if (failure !== 'taken') throw failure;
         if (port !== 0) break;
       }

@@ -1,5 +1,4 @@
 /** The commands of a `command` frame (reference §2.8). Each answers with one text, at once, also while a turn runs. */
-import { randomBytes } from 'node:crypto';
 import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
 import type { TurnService } from './turn-service.ts';
@@ -53,7 +52,7 @@ export function runCommand(name: string, context: CommandContext): CommandResult
 
 /** The id is for show, as in the reference: clients name their sessions themselves. */
 function newSession(): CommandResult {
-  return { text: `New session: ${randomBytes(4).toString('hex')}` };
+  return { text: `New session: ${crypto.randomUUID().slice(0, 8)}` };
 }
 
 function stop({ turns, client, sessionId }: CommandContext): CommandResult {
