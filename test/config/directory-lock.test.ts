@@ -131,7 +131,7 @@ test('no other module names the lock files, so none can open them', async () => 
     const text = await readFile(join(SOURCES, name), 'utf8');
     if (/['"`/]\.lock['"`]/.test(text)) found.push(name);
   }
-  assert.deepEqual(found, ['supervisor/directory-lock.ts']);
+  assert.deepEqual(found, ['storage/directory-lock.ts']);
 });
 
 interface Said {
