@@ -37,7 +37,7 @@ const HANDSHAKE_SHARE = 0.25;
 export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   const { init } = agent;
   const clock = systemClock;
-  // The supervisor holds `.lock`. A process can outlive its supervisor, and its successor must not write beside it.
+  // The supervisor holds the lock of the directory. A process can outlive its supervisor, and its successor must not write beside it.
   const writer = init.isolation === 'process' ? await lockForWriting(init, clock) : undefined;
   const log = openLog(init, clock);
   try {
