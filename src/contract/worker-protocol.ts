@@ -81,6 +81,10 @@ export interface WorkerInit {
   readonly heartbeatMs: number;
   /** Of a thread: where its marks are seen while it is stuck (`vitals.ts`). */
   readonly vitals?: SharedArrayBuffer;
+  /** Which life of the host this belongs to: stands in the agent's breadcrumb, so that an old one is told apart. */
+  readonly hostBoot?: string;
+  /** How long a process waits for the one that held the directory before it, in milliseconds. */
+  readonly writerWaitMs?: number;
 }
 
 export type ShutdownReason = 'stop' | 'restart';

@@ -111,8 +111,9 @@ export function toStatus(snapshot: ChildSnapshot): AgentStatus {
 export function stateOf(snapshot: ChildSnapshot): AgentState {
   const { value } = snapshot;
   if (typeof value !== 'object') {
-    // `crashed` is passed through within one step and never seen.
-    return value === 'crashed' ? 'backoff' : value;
+    // These two are passed through within one step and never seen.
+    if (value === 'crashed') return 'backoff';
+    return value === 'arriving' ? 'waiting' : value;
   }
   if (value.alive === 'interrupting' || value.alive === 'killing') return 'stopping';
   return value.alive;

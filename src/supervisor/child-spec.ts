@@ -2,7 +2,7 @@
  * How one agent is supervised. The vocabulary is OTP's, so its documentation applies:
  * https://www.erlang.org/doc/apps/stdlib/supervisor.html
  */
-import { ERRORS, type ErrorCode } from '../contract/errors.ts';
+import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
 
 export interface ChildSpec {
   /** Base name of the agent's directory; unique within a supervisor. */
@@ -66,6 +66,24 @@ export const FATAL_CODES: ReadonlySet<ErrorCode> = new Set(
     (code) => !ERRORS[code].retryable && START_FAMILIES.some((family) => code.startsWith(`${family}.`)),
   ),
 );
+
+/** What survives the death of the host: without it, whoever kills the host would begin with a clean record each time. */
+export interface ChildPast {
+  /** When each crash that counts happened, milliseconds since the Unix epoch, newest last. */
+  readonly crashesMs: readonly number[];
+  /** `crashed`: the host's death is charged to it, and counts as one more crash. */
+  readonly state: 'none' | 'crashed' | 'quarantined' | 'stopped';
+  readonly reason: WireError | undefined;
+}
+
+/** A wall clock that was set back meanwhile must not make crashes of the future. */
+export function toMonotonic(
+  wallMs: readonly number[],
+  clock: { monotonicMs(): number; wallMs(): number },
+): readonly number[] {
+  const [nowMs, wallNowMs] = [clock.monotonicMs(), clock.wallMs()];
+  return wallMs.map((at) => nowMs - Math.max(0, wallNowMs - at));
+}
 
 /** OTP's add_restart: keep the restarts inside the window, newest last. */
 export function recordRestart(

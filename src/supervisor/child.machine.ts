@@ -16,7 +16,7 @@ import {
   shutdownTimes,
   startTimeoutError,
 } from './child-facts.ts';
-import { backoffMs, FATAL_CODES, LADDER, recordRestart } from './child-spec.ts';
+import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart, toMonotonic } from './child-spec.ts';
 import type { PreparedAgent } from './fleet.ts';
 import type { WorkerActorEvent, WorkerActorInput, WorkerHostEvent } from './worker-host.ts';
 
@@ -163,6 +163,7 @@ export const childMachine = setup({
     mayRestart: ({ context }) =>
       context.agent.spec.restart === 'permanent' ||
       (context.agent.spec.restart === 'transient' && context.exitCode !== 0),
+    was: ({ context }, params: { state: ChildPast['state'] }) => context.agent.past?.state === params.state,
     isFatal: ({ context }) => context.failure !== undefined && FATAL_CODES.has(context.failure.code),
     tooManyRestarts: ({ context }) => {
       const { intensity, periodMs } = context.agent.spec;
@@ -184,20 +185,29 @@ export const childMachine = setup({
   context: ({ input }) => ({
     ...input,
     intent: 'none',
-    restarts: [],
+    restarts: toMonotonic(input.agent.past?.crashesMs ?? [], input.clock),
     incarnation: 0,
     ready: undefined,
     beat: undefined,
     survivesTerminate: false,
-    failure: undefined,
-    exitCode: 0,
+    failure: input.agent.past?.reason,
+    exitCode: input.agent.past?.reason === undefined ? 0 : 1,
     backoffMs: 0,
     drainMs: Number.POSITIVE_INFINITY,
     stopByMs: Number.POSITIVE_INFINITY,
     slot: undefined,
   }),
-  initial: 'waiting',
+  initial: 'arriving',
   states: {
+    // Where it was when the last host died; passed through within one step.
+    arriving: {
+      always: [
+        { guard: { type: 'was', params: { state: 'quarantined' } }, target: 'quarantined' },
+        { guard: { type: 'was', params: { state: 'stopped' } }, target: 'stopped' },
+        { guard: { type: 'was', params: { state: 'crashed' } }, target: 'crashed' },
+        { target: 'waiting' },
+      ],
+    },
     waiting: {
       invoke: {
         id: 'startSlot',

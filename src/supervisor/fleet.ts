@@ -10,7 +10,7 @@ import type {
   TransportChoice,
   TransportKind,
 } from '../contract/worker-protocol.ts';
-import type { ChildSpec } from './child-spec.ts';
+import type { ChildPast, ChildSpec } from './child-spec.ts';
 
 /** A directory that has been found, locked, and whose configuration is valid: ready to be supervised. */
 export interface PreparedAgent {
@@ -20,6 +20,8 @@ export interface PreparedAgent {
   readonly transport: TransportChoice;
   /** `channels.websocket.port` or the command line's: where the search for a free port begins. */
   readonly preferredPort: number;
+  /** What an earlier life of the host leaves to this one. */
+  readonly past?: ChildPast;
 }
 
 export const AGENT_STATES = [

@@ -7,7 +7,8 @@ import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import { WORKER_PROTOCOL, type WorkerInit } from '../contract/worker-protocol.ts';
 import { childMachine } from './child.machine.ts';
-import { toStatus } from './child-facts.ts';
+import { type ChildSnapshot, toStatus } from './child-facts.ts';
+import type { ChildPast } from './child-spec.ts';
 import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
 import { createInterrupter } from './interrupt.ts';
 import { createPortRegistry, type PortOwner, type PortRegistry } from './ports.ts';
@@ -16,6 +17,9 @@ import { type ChildActor, supervisorMachine } from './supervisor.machine.ts';
 import type { WorkerActorEvent, WorkerActorInput, WorkerHostOptions } from './worker-host.ts';
 import { hostProcess } from './worker-process.ts';
 import { hostThread } from './worker-thread.ts';
+
+/** Of an agent's start timeout. */
+const WRITER_WAIT_SHARE = 0.8;
 
 export interface FleetOptions {
   /** Absolute path or `file:` URL of the agent's entry. */
@@ -27,6 +31,10 @@ export interface FleetOptions {
   readonly startConcurrency: number;
   readonly heartbeatMs: number;
   readonly version: string;
+  /** Of this life of the host; see `WorkerInit`. */
+  readonly hostBoot?: string;
+  /** What the next life of the host should know of an agent; may be called without news. */
+  onRecord?(id: string, past: ChildPast): void;
   /**
    * Reads an agent's configuration again before each start after its first. An AppError it rejects with is the reason
    * why the agent does not start.
@@ -38,7 +46,7 @@ export interface FleetOptions {
 
 export function startFleet(options: FleetOptions): Fleet {
   const ports = createPortRegistry(options.onDefect);
-  const board = createBoard(ports, options.onDefect);
+  const board = createBoard(ports, options);
   const supervisor = createSupervisor(options, ports);
   const ended = whenEnded(supervisor, options.onDefect);
   supervisor.start();
@@ -91,7 +99,7 @@ function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
 }
 
 /** What is known of every agent, also after its end, and who is told when it changes. */
-function createBoard(ports: PortRegistry, onDefect: Defect) {
+function createBoard(ports: PortRegistry, { clock, onDefect, onRecord }: FleetOptions) {
   const listeners = new Set<(event: FleetEvent) => void>();
   const statuses = new Map<string, AgentStatus>();
 
@@ -111,6 +119,7 @@ function createBoard(ports: PortRegistry, onDefect: Defect) {
     statuses.set(status.id, status);
     if (previous && isSameButBeat(previous, status)) return;
     keepPorts(ports, child, previous, status);
+    onRecord?.(status.id, toPast(child.getSnapshot(), clock));
     tell({ type: 'agent.changed', agent: status });
   }
 
@@ -180,6 +189,9 @@ function toInit(input: WorkerActorInput, options: FleetOptions, ports: PortRegis
     ports: ports.plan(toPortOwner(agent)),
     settings: agent.settings,
     heartbeatMs: options.heartbeatMs,
+    ...(options.hostBoot === undefined ? {} : { hostBoot: options.hostBoot }),
+    // Less than the whole: what holds it shall be told instead of a timeout.
+    writerWaitMs: agent.spec.startTimeoutMs * WRITER_WAIT_SHARE,
   };
 }
 
@@ -201,6 +213,16 @@ function keepPorts(
   const isDown = status.state === 'stopped' || status.state === 'quarantined';
   if (isDown && status.state !== previous?.state)
     ports.release(toPortOwner(child.getSnapshot().context.agent));
+}
+
+function toPast({ context, value }: ChildSnapshot, clock: Clock): ChildPast {
+  const [nowMs, wallNowMs] = [clock.monotonicMs(), clock.wallMs()];
+  const hasEnded = value === 'quarantined' || value === 'stopped';
+  return {
+    crashesMs: context.restarts.map((at) => Math.round(wallNowMs - (nowMs - at))),
+    state: hasEnded ? value : 'none',
+    reason: hasEnded ? context.failure : undefined,
+  };
 }
 
 function toPortOwner({ spec, preferredPort }: PreparedAgent): PortOwner {
