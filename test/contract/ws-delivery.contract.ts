@@ -219,9 +219,11 @@ export function deliveryCases(factory: TransportFactory): void {
   test('auth again under the same name repeats nothing', async (t) => {
     const gateway = await startGateway(t, factory);
     await missAnswer(t, gateway, { client_id: 'cli' });
+    const { mock } = t.mock.method(gateway.engine, 'attach');
     const client = await visit(t, gateway, { client_id: 'cli' });
     for (const clientId of ['cli', 'other', 'cli']) client.send({ type: 'auth', client_id: clientId });
     await client.settled();
     assert.equal(client.types().filter((type) => type === 'response').length, 1);
+    assert.equal(mock.callCount(), 2, 'once for each name');
   });
 }

@@ -27,8 +27,12 @@ const anyText = fc.oneof(
   fc.constantFrom('\ud800', '\u0000', 'a\nb', 'x'.repeat(257), 'x'.repeat(256), '[IMAGE:/x]', '%00', '{}'),
 );
 const anyJson = fc.jsonValue({ maxDepth: 4 });
-const anyObject = fc.dictionary(fc.constantFrom(...KEYS), anyJson).map((value) => JSON.stringify(value));
-const anyValue = fc.oneof(anyJson, anyText);
+/** An object that breaks whoever takes it for a string, a promise or a thing with a length. */
+const oddObject = fc.dictionary(fc.constantFrom(...KEYS.slice(-7)), anyJson, { minKeys: 1 });
+const anyObject = fc
+  .dictionary(fc.constantFrom(...KEYS), fc.oneof(anyJson, oddObject))
+  .map((value) => JSON.stringify(value));
+const anyValue = fc.oneof(anyJson, anyText, oddObject);
 /** Objects with a known type, and whatever in their fields. */
 const nearFrame = fc
   .record({

@@ -46,8 +46,6 @@ export class Connection implements PeerListener, Wire {
   readonly #rate: FrameRate;
   #isAuthenticated: boolean;
   #isOpen = true;
-  /** Nothing can be sent any more, but frames that came before may still wait for the parser. */
-  #isPeerGone = false;
   #identities: Identity[] = [];
   readonly #attached = new Set<Identity>();
   #authTimer: TimerHandle | undefined;
@@ -86,7 +84,6 @@ export class Connection implements PeerListener, Wire {
   }
 
   onClose(_code: number, clean: boolean): void {
-    this.#isPeerGone = true;
     // Behind the frames that came before it: who says something and leaves has still said it.
     this.#context.inOrder(() => this.#end(clean));
   }
@@ -98,7 +95,9 @@ export class Connection implements PeerListener, Wire {
   send(frame: string): boolean {
     if (!this.#isOpen) return false;
     if (this.#peer.send(frame) !== 'dropped') return true;
-    if (!this.#isPeerGone) this.#close(1013, 'reads too slowly');
+    // Not taken although nothing is in the way: the peer is leaving. What it said before that still counts.
+    const isSlow = this.#peer.bufferedBytes() > this.#context.limits.bufferedBytes;
+    if (isSlow) this.#close(1013, 'reads too slowly');
     return false;
   }
 
