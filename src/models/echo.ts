@@ -11,14 +11,13 @@ export function createEchoModel(options: { readonly delayMs: number; readonly cl
   const { delayMs, clock } = options;
   return {
     runtimeId: 'echo',
-    async *stream(request: ModelRequest, signal: AbortSignal) {
+    async *stream(request: ModelRequest) {
       const answer = `echo: ${request.messages.at(-1)?.text ?? ''}`;
       if (delayMs === 0) {
-        signal.throwIfAborted();
         yield { type: 'text', delta: answer };
       } else {
         for (const token of tokensOf(answer)) {
-          await pause(delayMs, clock, signal);
+          await pause(delayMs, clock, request.signal);
           yield { type: 'text', delta: token };
         }
       }

@@ -3,6 +3,8 @@ export interface ModelRequest {
   readonly model: string | undefined;
   readonly system: string;
   readonly messages: readonly ModelMessage[];
+  /** Aborted when nobody wants the answer any more; made when it is first looked at. */
+  readonly signal: AbortSignal;
 }
 
 export type ModelMessage = { readonly role: 'user' | 'assistant'; readonly text: string };
@@ -15,5 +17,5 @@ export type StreamPart =
 export interface ModelProvider {
   /** The runtime id clients see in `response.model`, e.g. `echo`. */
   readonly runtimeId: string;
-  stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<StreamPart>;
+  stream(request: ModelRequest): AsyncIterable<StreamPart>;
 }

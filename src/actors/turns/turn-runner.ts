@@ -12,6 +12,7 @@ import type { Journal } from '../../storage/journal.ts';
 import type { EndState } from '../../storage/turn-record.ts';
 import type { Deliveries } from './deliveries.ts';
 import { parseMarkers } from './markers.ts';
+import { ModelCall } from './model-call.ts';
 import { type Turn, turnFrames } from './turn.ts';
 
 export interface TurnRunnerOptions {
@@ -70,7 +71,7 @@ export class TurnRunner {
 
   /** `stop`: it ends as cancelled, at once, also when the model does not listen. `drain`: it stays in the journal. */
   abort(turn: Turn, why: AbortCause): void {
-    if (turn.abort) turn.abort.abort(new TurnAborted(why));
+    if (turn.call) turn.call.abort(new TurnAborted(why));
     // Still waiting for its place among the model calls.
     else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
     else this.#leave(turn);
@@ -96,28 +97,28 @@ export class TurnRunner {
 
   async #run(turn: Turn): Promise<void> {
     if (turn.phase !== 'running') return;
-    turn.abort = new AbortController();
-    const { signal } = turn.abort;
+    const call = new ModelCall(this.#options.systemPrompt, [{ role: 'user', text: turn.text }]);
+    turn.call = call;
     try {
       this.send(turn, turnFrames.status(turn, 'Thinking...'));
-      const text = await untilAborted(this.#answer(turn, signal), signal);
+      const text = await call.untilAborted(this.#answer(turn, call));
       const answer = { ...parseMarkers(text), model: this.#options.model.runtimeId };
       this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
     } catch (error) {
-      const why = signal.reason instanceof TurnAborted ? signal.reason.why : undefined;
+      const why = call.cause instanceof TurnAborted ? call.cause.why : undefined;
       if (why === 'drain') this.#leave(turn);
       else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
       else this.#fail(turn, error);
     }
   }
 
-  async #answer(turn: Turn, signal: AbortSignal): Promise<string> {
-    const { model, systemPrompt, onProgress } = this.#options;
-    const messages = [{ role: 'user' as const, text: turn.text }];
+  async #answer(turn: Turn, call: ModelCall): Promise<string> {
+    const { model, onProgress } = this.#options;
     let text = '';
     let seq = 0;
-    for await (const part of model.stream({ model: undefined, system: systemPrompt, messages }, signal)) {
-      signal.throwIfAborted();
+    for await (const part of model.stream(call)) {
+      // Ended from outside: whatever still comes is nobody's.
+      if (call.cause) throw call.cause;
       onProgress();
       if (part.type !== 'text') continue;
       text += part.delta;
@@ -166,12 +167,4 @@ export class TurnRunner {
     this.#options.log.info('message.interrupted', { turn_id: turn.turnId, session_id: turn.sessionId });
     this.#onOver(turn);
   }
-}
-
-/** A model that ignores its signal does not keep the turn, or its place in the queue. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    work.then(resolve, reject);
-  });
 }

@@ -5,6 +5,7 @@ import type { WireError } from '../../contract/errors.ts';
 import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import { turnIdOf } from '../../storage/turn-record.ts';
+import type { ModelCall } from './model-call.ts';
 
 export interface Turn {
   readonly rowId: number;
@@ -23,7 +24,8 @@ export interface Turn {
   isWithdrawn: boolean;
   /** Where its frames go while that is open; another connection of the same client otherwise. */
   outlet: Outlet | undefined;
-  abort: AbortController | undefined;
+  /** The model call, once it has begun. */
+  call: ModelCall | undefined;
 }
 
 export interface TurnInput {
@@ -50,7 +52,7 @@ export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecov
     phase: 'pending',
     isWithdrawn: false,
     outlet,
-    abort: undefined,
+    call: undefined,
   };
 }
 
