@@ -25,6 +25,7 @@ import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
+import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
 import type { AgentPort } from './run-worker.ts';
@@ -33,6 +34,9 @@ import { TurnEngine } from './turns/turn-engine.ts';
 const CLOSE_CODES = { restart: 1012, stop: 1001 } as const satisfies Record<ShutdownReason, number>;
 /** Of the time for closing: what sockets get for their closing handshakes. */
 const HANDSHAKE_SHARE = 0.25;
+/** What programs get after TERM; beside the handshakes, once bridges have had their time to end them well. */
+const CHILD_TERM_MS = 2_000;
+const CHILD_TERM_SHARE = 0.5;
 
 export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   const { init } = agent;
@@ -79,6 +83,15 @@ function openLog(init: WorkerInit, clock: Clock): EventLog {
   return log;
 }
 
+function openChildProcesses(agent: AgentPort, boot: number, clock: Clock, log: EventLog): ChildProcesses {
+  const { id, dir, settings } = agent.init;
+  const max = settings.limits.childProcesses;
+  const report = agent.report;
+  const children = createChildProcesses({ agentId: id, dir, boot, max, clock, log, report });
+  process.on('exit', () => children.killAll());
+  return children;
+}
+
 interface Parts {
   readonly agent: AgentPort;
   readonly clock: Clock;
@@ -87,6 +100,7 @@ interface Parts {
   readonly journal: Journal;
   readonly turns: TurnEngine;
   readonly authenticator: Authenticator;
+  readonly children: ChildProcesses;
   readonly progress: { count: number };
 }
 
@@ -115,7 +129,9 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       failuresPerMinute: settings.limits.authFailuresPerMinute,
       clock,
     });
-    return await serve({ agent, clock, log, db, journal, turns, authenticator, progress }, onDefect);
+    const children = openChildProcesses(agent, journal.boot, clock, log);
+    const parts = { agent, clock, log, db, journal, turns, authenticator, children, progress };
+    return await serve(parts, onDefect);
   } catch (error) {
     db.close();
     throw error;
@@ -179,7 +195,7 @@ interface Running {
 }
 
 function toResources(parts: Parts, running: Running): AgentResources {
-  const { agent, log, db, journal, turns } = parts;
+  const { agent, log, db, journal, turns, children } = parts;
   const { transport, bridges } = running;
   const { settings } = agent.init;
   return {
@@ -196,7 +212,10 @@ function toResources(parts: Parts, running: Running): AgentResources {
     close: async (reason, closeMs) => {
       for (const timer of running.timers) timer.stop();
       await bridges.stop(closeMs * HANDSHAKE_SHARE);
-      await transport.close(CLOSE_CODES[reason], `agent ${reason}`, closeMs * HANDSHAKE_SHARE);
+      await Promise.all([
+        transport.close(CLOSE_CODES[reason], `agent ${reason}`, closeMs * HANDSHAKE_SHARE),
+        children.stop(Math.min(CHILD_TERM_MS, closeMs * CHILD_TERM_SHARE)),
+      ]);
       agent.report({ type: 'worker.transportClosed' });
       const isDurable = journal.flush();
       db.close();
@@ -241,7 +260,7 @@ function createServices(
 }
 
 /** Bridges connect to the port really bound, not to the one that was preferred. */
-async function startUserBridges({ agent, clock, log }: Parts, port: number): Promise<BridgeRunner> {
+async function startUserBridges({ agent, clock, log, children }: Parts, port: number): Promise<BridgeRunner> {
   const { init } = agent;
   const { host, token } = init.settings.gateway;
   if (init.settings.bridges.length === 0) return { states: () => [], stop: async () => {} };
@@ -252,6 +271,7 @@ async function startUserBridges({ agent, clock, log }: Parts, port: number): Pro
     gatewayUrl: `ws://${urlHost(host)}:${port}/ws`,
     token,
     log,
+    spawn: (command, args, options) => children.spawn(command, args, options),
     clock,
     random: Math.random,
     onWarning: (warning: WireError) => agent.report({ type: 'worker.warning', warning }),

@@ -3,6 +3,7 @@
  * syntax, a missing package, the wrong export, a constructor that throws) ends as one `bridge.invalid` that names file
  * and line: the author reads it on the start line and in the log.
  */
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
@@ -18,6 +19,13 @@ export interface UserBridge {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** As `spawn` of `node:child_process`, but the program ends with the agent, and sees no environment but what is named. */
+export type SpawnChild = (
+  command: string,
+  args?: readonly string[],
+  options?: Omit<SpawnOptions, 'detached' | 'env'> & { readonly env?: Readonly<Record<string, string>> },
+) => ChildProcess;
+
 /** What its constructor is given. */
 export interface UserBridgeOptions {
   readonly gateway: {
@@ -28,6 +36,7 @@ export interface UserBridgeOptions {
   /** What stands under `channels.<name>` in `openagent.yaml`. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly log: Log;
+  readonly spawn: SpawnChild;
 }
 
 export interface OpenedBridge {

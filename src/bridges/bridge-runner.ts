@@ -9,7 +9,7 @@ import type { WireError } from '../contract/errors.ts';
 import type { AgentSettings } from '../contract/worker-protocol.ts';
 import type { Log, LogFields } from '../logging/log.ts';
 import { type BridgeEmitted, bridgeMachine } from './bridge.machine.ts';
-import { createBridgeLoader, toMessage, type UserBridgeOptions } from './bridge-module.ts';
+import { createBridgeLoader, type SpawnChild, toMessage, type UserBridgeOptions } from './bridge-module.ts';
 
 export interface BridgeRunnerOptions {
   /** `<agent>/bridges`; need not exist. */
@@ -19,6 +19,7 @@ export interface BridgeRunnerOptions {
   readonly gatewayUrl: string;
   readonly token: string | undefined;
   readonly log: Log;
+  readonly spawn: SpawnChild;
   readonly clock: Clock;
   /** In [0, 1): spreads the restarts. */
   readonly random: () => number;
@@ -59,6 +60,7 @@ export function startBridges(options: BridgeRunnerOptions): BridgeRunner {
       // Its own copy for each start: what one run changes, the next does not see.
       config: structuredClone(config),
       log: createBridgeLog(options.log, name),
+      spawn: options.spawn,
     });
     const machine = bridgeMachine.provide({
       actors: { load: fromPromise(() => loader.open(name, userOptions())) },

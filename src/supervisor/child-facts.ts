@@ -6,6 +6,7 @@ import type { SnapshotFrom } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
 import type { ChildContext, ChildEvent, childMachine } from './child.machine.ts';
 import { type ChildSpec, LADDER } from './child-spec.ts';
+import { childrenAfter } from './child-sweep.ts';
 import type { AgentState, AgentStatus, PreparedAgent } from './fleet.ts';
 
 export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
@@ -19,6 +20,10 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
     }
     case 'worker.heartbeat':
       return { beat: event.beat };
+    case 'worker.childStarting':
+    case 'worker.childStarted':
+    case 'worker.childEnded':
+      return { children: childrenAfter(context.children, event) };
     case 'worker.transportClosed':
       return { survivesTerminate: true };
     case 'worker.failed':
@@ -32,7 +37,7 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
       const isCleanEnd = event.exitCode === 0 && context.agent.spec.restart !== 'permanent';
       const failure =
         context.failure ?? (isCleanEnd ? undefined : (event.error ?? exitError(event.exitCode)));
-      return { ready: undefined, beat: undefined, exitCode: event.exitCode, failure };
+      return { ready: undefined, beat: undefined, children: [], exitCode: event.exitCode, failure };
     }
     default:
       return {};
@@ -88,7 +93,7 @@ function exitError(exitCode: number): WireError {
 
 /** One child as an operator sees it. */
 export function toStatus(snapshot: ChildSnapshot): AgentStatus {
-  const { agent, ready, beat, incarnation, failure, backoffMs } = snapshot.context;
+  const { agent, ready, beat, children, incarnation, failure, backoffMs } = snapshot.context;
   const state = stateOf(snapshot);
   return {
     id: agent.spec.id,
@@ -105,6 +110,7 @@ export function toStatus(snapshot: ChildSnapshot): AgentStatus {
     restarts: Math.max(0, incarnation - 1),
     restartInMs: state === 'backoff' ? backoffMs : undefined,
     beat,
+    children: children.length,
   };
 }
 

@@ -17,6 +17,7 @@ import {
   startTimeoutError,
 } from './child-facts.ts';
 import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart, toMonotonic } from './child-spec.ts';
+import type { WorkerChild } from './child-sweep.ts';
 import type { PreparedAgent } from './fleet.ts';
 import type { WorkerActorEvent, WorkerActorInput, WorkerHostEvent } from './worker-host.ts';
 
@@ -61,6 +62,8 @@ export interface ChildContext extends ChildInput {
   readonly incarnation: number;
   readonly ready: Extract<WorkerReport, { type: 'worker.ready' }> | undefined;
   readonly beat: Heartbeat | undefined;
+  /** Programs it has started and that run. */
+  readonly children: readonly WorkerChild[];
   readonly survivesTerminate: boolean;
   /** Why the last incarnation failed; kept until one is ready or the operator stops it. */
   readonly failure: WireError | undefined;
@@ -113,6 +116,7 @@ export const childMachine = setup({
       intent: 'none' as const,
       ready: undefined,
       beat: undefined,
+      children: [],
       survivesTerminate: isSafeBeforeReady(context.agent),
       failure: undefined,
       drainMs: Number.POSITIVE_INFINITY,
@@ -189,6 +193,7 @@ export const childMachine = setup({
     incarnation: 0,
     ready: undefined,
     beat: undefined,
+    children: [],
     survivesTerminate: false,
     failure: input.agent.past?.reason,
     exitCode: input.agent.past?.reason === undefined ? 0 : 1,
@@ -300,6 +305,9 @@ export const childMachine = setup({
           actions: { type: 'want', params: { intent: 'restart' } },
         },
         'worker.heartbeat': { actions: 'remember' },
+        'worker.childStarting': { actions: 'remember' },
+        'worker.childStarted': { actions: 'remember' },
+        'worker.childEnded': { actions: 'remember' },
         'worker.transportClosed': { actions: 'remember' },
         'worker.failed': { actions: 'remember' },
         'worker.interrupted': {

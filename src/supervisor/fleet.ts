@@ -54,6 +54,8 @@ export interface AgentStatus {
   readonly restarts: number;
   readonly restartInMs: number | undefined;
   readonly beat: Heartbeat | undefined;
+  /** Programs it has started and that run. */
+  readonly children: number;
 }
 
 /** Told to whoever watches the fleet; never used for control flow. */

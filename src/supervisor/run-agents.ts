@@ -22,6 +22,8 @@ export interface RunDependencies {
     readonly warnings: readonly WireError[];
   }>;
   readonly lock: (dir: string) => DirectoryLock;
+  /** Ends what the agent's programs of an earlier life are, once nobody else can own them. */
+  readonly sweep?: (dir: string) => Promise<void>;
   readonly fleet: Fleet;
   readonly report: Report;
 }
@@ -128,11 +130,13 @@ class AgentRun implements Run {
 
   async #prepare(dir: string): Promise<void> {
     if (this.#isStopping) return;
-    const { loadAgent, lock, fleet, report } = this.#on;
+    const { loadAgent, lock, sweep, fleet, report } = this.#on;
     try {
       const { prepared, warnings } = await loadAgent(dir);
       if (this.#isStopping) return;
       this.#locks.push(lock(dir));
+      await sweep?.(prepared.spec.dir);
+      if (this.#isStopping) return;
       for (const warning of warnings) report.warning(warning, prepared.spec.id);
       this.#statuses.set(prepared.spec.id, waiting(prepared));
       fleet.add(prepared);
@@ -224,4 +228,5 @@ const UNKNOWN = {
   restarts: 0,
   restartInMs: undefined,
   beat: undefined,
+  children: 0,
 } as const;

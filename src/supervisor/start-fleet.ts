@@ -74,6 +74,8 @@ export function startFleet(options: FleetOptions): Fleet {
     killProcesses: () => {
       for (const child of supervisor.getSnapshot().context.agents.values()) {
         const { context, children } = child.getSnapshot();
+        // What agents started is in groups of its own, and would outlive this process.
+        children.worker?.send({ type: 'killChildren' });
         if (context.agent.isolation === 'process') children.worker?.send({ type: 'terminate' });
       }
     },
@@ -229,8 +231,8 @@ function toPortOwner({ spec, preferredPort }: PreparedAgent): PortOwner {
   return { id: spec.id, dir: spec.dir, preferredPort };
 }
 
-/** A heartbeat alone is no news. Reasons are compared by identity: each failure makes its own. */
+/** A heartbeat or a program that starts is no news by itself. Reasons are compared by identity: each failure makes its own. */
 function isSameButBeat(a: AgentStatus, b: AgentStatus): boolean {
   const keys = Object.keys(b) as (keyof AgentStatus)[];
-  return keys.every((key) => key === 'beat' || a[key] === b[key]);
+  return keys.every((key) => key === 'beat' || key === 'children' || a[key] === b[key]);
 }

@@ -7,6 +7,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import { acquireDirectoryLock } from '../storage/directory-lock.ts';
+import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line.ts';
 import { loadAgent } from './config/load-agent.ts';
 import { discover } from './discovery.ts';
@@ -130,6 +131,7 @@ function start(
     discover: () => discover(dirs, process.cwd()),
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
+    sweep: (dir) => sweepChildren(dir, [], report.defect),
     fleet,
     report,
   });

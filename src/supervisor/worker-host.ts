@@ -16,7 +16,12 @@ import type {
 import type { PreparedAgent } from './fleet.ts';
 
 /** XState compares these invariantly: a stub must be typed with exactly these two. */
-export type WorkerActorEvent = WorkerCommand | { type: 'interrupt' } | { type: 'terminate' };
+export type WorkerActorEvent =
+  | WorkerCommand
+  | { type: 'interrupt' }
+  | { type: 'terminate' }
+  /** Ends at once what the worker started; this process is about to end by a signal. */
+  | { type: 'killChildren' };
 export interface WorkerActorInput {
   readonly agent: PreparedAgent;
   readonly incarnation: number;

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
 import type { WorkerCommand } from '../contract/worker-protocol.ts';
+import { createChildLedger } from './child-sweep.ts';
 import {
   crashError,
   createReportFilter,
@@ -24,6 +25,8 @@ import { createWorkerOutput } from './worker-output.ts';
 
 /** How long after its exit a worker's pipes are read; something it started may hold them open. */
 const PIPES_MS = 1_000;
+/** Longest an exit is held back while what the worker started is ended. */
+const SWEEP_MS = 1_000;
 
 export function createWorkerProcess(options: WorkerHostOptions) {
   return fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) =>
@@ -34,6 +37,7 @@ export function createWorkerProcess(options: WorkerHostOptions) {
 /** Owns one process group from fork to exit; gives back what to do when the actor is stopped before that. */
 export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): () => void {
   const { id } = port.input.agent.spec;
+  const children = createChildLedger(port.input.agent.spec.dir, options.onDefect);
   const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
   const child = forkWorker(port, options);
   if (!child) return () => {};
@@ -43,11 +47,22 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   const onDefect = (cause: unknown) => options.onDefect(cause, `process of ${id}`);
   output.read(child.stdout);
   output.read(child.stderr);
-  child.on('message', createReportFilter(port.report));
+  const filter = createReportFilter((report) => {
+    children.note(report);
+    port.report(report);
+  });
+  child.on('message', filter);
   onExit(child, options, (exitCode, signal, spawnError) => {
     hasExited = true;
     const error = spawnError ?? startError ?? toExitError(exitCode, signal, output.tail());
-    port.report({ type: 'worker.exited', exitCode, ...(signal === undefined ? {} : { signal }), error });
+    const exited = {
+      type: 'worker.exited',
+      exitCode,
+      ...(signal === undefined ? {} : { signal }),
+      error,
+    } as const;
+    // The next incarnation must not meet what this one started.
+    void within(children.sweep(), options).then(() => port.report(exited));
   });
 
   try {
@@ -60,6 +75,11 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   }
   port.receive((command) => {
     if (hasExited) return;
+    if (command.type === 'killChildren') {
+      killGroup(child, onDefect);
+      children.kill();
+      return;
+    }
     // There is no reading of another process: the rung between asking and killing does not exist here.
     if (command.type === 'terminate' || command.type === 'interrupt') killGroup(child, onDefect);
     else send(child, command, onDefect);
@@ -85,6 +105,10 @@ function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProc
     port.report({ type: 'worker.exited', exitCode: 1, error: crashError(cause, []) });
     return undefined;
   }
+}
+
+function within(work: Promise<void>, { clock }: WorkerHostOptions): Promise<void> {
+  return Promise.race([work, new Promise<void>((resolve) => void clock.setTimeout(resolve, SWEEP_MS))]);
 }
 
 /** Calls back once: after the exit and what its pipes still held, or when there never was a process. */

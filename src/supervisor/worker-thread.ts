@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
+import { createChildLedger } from './child-sweep.ts';
 import { createInterrupter, type Interrupter } from './interrupt.ts';
 import {
   crashError,
@@ -36,6 +37,7 @@ export function hostThread(
   interrupter: Interrupter,
 ): () => void {
   const { id } = port.input.agent.spec;
+  const children = createChildLedger(port.input.agent.spec.dir, options.onDefect);
   const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
   const worker = spawnThread(port, options);
   if (!worker) return () => {};
@@ -45,7 +47,11 @@ export function hostThread(
 
   output.read(worker.stdout);
   output.read(worker.stderr);
-  worker.on('message', createReportFilter(port.report));
+  const filter = createReportFilter((report) => {
+    children.note(report);
+    port.report(report);
+  });
+  worker.on('message', filter);
   worker.on('messageerror', (cause) => options.onDefect(cause, `message of ${id}`));
   worker.on('error', (cause) => {
     error = crashError(cause, []);
@@ -59,14 +65,15 @@ export function hostThread(
       port.report({ type: 'worker.exited', exitCode, error: withOutput(error, exitCode, output) });
     };
     // After the exit nobody listens: where it hung must be told before, and what it printed last comes with the exit.
-    void reading.then(() => setImmediate(report));
+    void Promise.all([reading, children.sweep()]).then(() => setImmediate(report));
     options.clock.setTimeout(report, LAST_WORDS_MS);
   });
 
   port.receive((command) => {
     try {
       if (hasExited) return;
-      if (command.type === 'terminate') void worker.terminate();
+      if (command.type === 'killChildren') children.kill();
+      else if (command.type === 'terminate') void worker.terminate();
       else if (command.type === 'interrupt') reading = autopsy(worker, port, interrupter);
       else worker.postMessage(command);
     } catch (cause) {

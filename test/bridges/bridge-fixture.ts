@@ -1,4 +1,5 @@
 /** An agent's directory with bridges in it, a runner over it, and its log as something to wait for. */
+import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -43,6 +44,7 @@ export function startFixture(t: TestContext, options: FixtureOptions) {
     gatewayUrl: options.gatewayUrl ?? 'ws://127.0.0.1:1/ws',
     token: 'gateway-token',
     log,
+    spawn: (command, args = [], options = {}) => spawn(command, args, options),
     clock: {
       monotonicMs: () => clock.now(),
       wallMs: () => clock.now(),

@@ -178,6 +178,7 @@ function running(changes: Partial<AgentStatus> = {}): AgentStatus {
     restarts: 0,
     restartInMs: undefined,
     beat: undefined,
+    children: 0,
     ...changes,
   };
 }

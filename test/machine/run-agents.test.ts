@@ -275,4 +275,5 @@ const STATUS: Omit<AgentStatus, 'id' | 'dir' | 'state'> = {
   restarts: 0,
   restartInMs: undefined,
   beat: undefined,
+  children: 0,
 };
