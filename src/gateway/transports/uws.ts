@@ -46,71 +46,83 @@ export function createUwsTransport(uws: Uws): TransportFactory {
     const server = uws.App();
     routeSockets(server, shared, limits);
     server.any('/*', (res, req) => serve(shared, res, req));
-    return createTransport(uws, server, shared);
+    return new UwsTransport(uws, server, shared);
   };
 }
 
-function createTransport(uws: Uws, server: UwsApp, shared: Shared): Transport {
-  const { peers, pending } = shared;
-  let listenSocket: object | undefined;
-  let isFreed = false;
-  let closing: Promise<void> | undefined;
+class UwsTransport implements Transport {
+  readonly kind = 'uws';
+  readonly survivesTerminate = false;
+  readonly #uws: Uws;
+  readonly #server: UwsApp;
+  readonly #shared: Shared;
+  #listenSocket: object | undefined;
+  #isFreed = false;
+  #closing: Promise<void> | undefined;
 
-  const stopListening = () => {
-    if (listenSocket && !isFreed) uws.us_listen_socket_close(listenSocket);
-    listenSocket = undefined;
-  };
-  const free = () => {
-    if (isFreed) return;
-    isFreed = true;
-    process.off('exit', closeNow);
-    server.close();
-  };
-  const closeNow = () => {
-    if (isFreed) return;
+  constructor(uws: Uws, server: UwsApp, shared: Shared) {
+    this.#uws = uws;
+    this.#server = server;
+    this.#shared = shared;
+    // A throw, a rejection or process.exit() in a worker thread aborts the process if a handle is still open then.
+    process.on('exit', this.#onExit);
+  }
+
+  async listen({ host, port }: { host: string; port: number }): Promise<{ port: number } | 'taken'> {
+    for (let attempt = 0; attempt < FREE_PORT_ATTEMPTS; attempt++) {
+      const wanted = port === 0 ? await (await bindFailure()).findFreePort(host) : port;
+      if (this.#isFreed || this.#listenSocket) throw new Error('A transport listens once');
+      this.#server.listen(host, wanted, this.#uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (bound) => {
+        if (bound) this.#listenSocket = bound;
+      });
+      if (this.#listenSocket) return { port: this.#uws.us_socket_local_port(this.#listenSocket) };
+      const failure = await (await bindFailure()).whyNotBound(host, wanted);
+      if (failure !== 'taken') throw failure;
+      if (port !== 0) break;
+    }
+    return 'taken';
+  }
+
+  stopListening(): void {
+    if (this.#listenSocket && !this.#isFreed) this.#uws.us_listen_socket_close(this.#listenSocket);
+    this.#listenSocket = undefined;
+  }
+
+  close(code: number, reason: string, graceMs: number): Promise<void> {
+    this.#closing ??= this.#isFreed ? Promise.resolve() : this.#closeAll(code, reason, graceMs);
+    return this.#closing;
+  }
+
+  closeNow(): void {
+    if (this.#isFreed) return;
+    const { peers } = this.#shared;
     // Nobody is told: at the thread's exit the app's own parts may be gone already.
     for (const peer of peers) peer.forget();
     peers.clear();
-    free();
-    shared.onSettled();
-  };
-  const closeAll = async (code: number, reason: string, graceMs: number) => {
-    stopListening();
+    this.#free();
+    this.#shared.onSettled();
+  }
+
+  readonly #onExit = () => this.closeNow();
+
+  #free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    process.off('exit', this.#onExit);
+    this.#server.close();
+  }
+
+  async #closeAll(code: number, reason: string, graceMs: number): Promise<void> {
+    const { peers, pending } = this.#shared;
+    this.stopListening();
     const hadWork = peers.size + pending.size > 0;
-    const settled = whenSettled(shared, graceMs);
+    const settled = whenSettled(this.#shared, graceMs);
     for (const peer of [...peers]) peer.close(code, reason);
     await settled;
     for (const peer of [...peers]) peer.terminate();
-    if (hadWork && !isFreed) await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
-    free();
-  };
-
-  // A throw, a rejection or process.exit() in a worker thread aborts the process if a handle is still open then.
-  process.on('exit', closeNow);
-  return {
-    kind: 'uws',
-    survivesTerminate: false,
-    async listen({ host, port }) {
-      for (let attempt = 0; attempt < FREE_PORT_ATTEMPTS; attempt++) {
-        const wanted = port === 0 ? await (await bindFailure()).findFreePort(host) : port;
-        if (isFreed || listenSocket) throw new Error('A transport listens once');
-        server.listen(host, wanted, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (bound) => {
-          if (bound) listenSocket = bound;
-        });
-        if (listenSocket) return { port: uws.us_socket_local_port(listenSocket) };
-        const failure = await (await bindFailure()).whyNotBound(host, wanted);
-        if (failure !== 'taken') throw failure;
-        if (port !== 0) break;
-      }
-      return 'taken';
-    },
-    stopListening,
-    close(code, reason, graceMs) {
-      closing ??= isFreed ? Promise.resolve() : closeAll(code, reason, graceMs);
-      return closing;
-    },
-    closeNow,
-  };
+    if (hadWork && !this.#isFreed) await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
+    this.#free();
+  }
 }
 
 /** Resolves when no socket is open and no response is owed, or after `graceMs`. */
