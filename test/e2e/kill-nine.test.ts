@@ -19,6 +19,9 @@ const KILL_MS_MAX = 400;
 /** So often it is killed once more, within this time of its next start. */
 const KILLED_AGAIN = 0.4;
 const START_MS = 700;
+/** So often a restart or a stop is under way when it is killed, since at most this long. */
+const CLOSING = 0.4;
+const CLOSING_MS = 200;
 const IDS = ['a1', 'a2'] as const;
 
 const FIGURES = ['messages', 'acknowledged', 'resent', 'repeated'] as const;
@@ -39,7 +42,7 @@ for (const isolation of ['thread', 'process'] as const) {
       const atMs = Math.floor(random() * KILL_MS_MAX);
       const clients = IDS.flatMap((id) =>
         connectClients(t, CLIENTS_PER_AGENT, {
-          url: () => fleet.agent(id).wsUrl,
+          url: () => fleet.wsUrl(id),
           name: `${id}-run${run}`,
           window: 2,
           text: (messageId) => (random() < 0.3 ? `${messageId} ${'word '.repeat(20)}.` : messageId),
@@ -47,12 +50,14 @@ for (const isolation of ['thread', 'process'] as const) {
       );
       await every(clients, (client) => client.answers(1));
       await delay(atMs);
+      const isClosing = random() < CLOSING;
+      if (isClosing) await beginClosing(fleet, random());
       await fleet.killGroup();
       if (random() < KILLED_AGAIN) await killWhileStarting(fleet, Math.floor(random() * START_MS));
       await fleet.start();
       await every(clients, (client) => client.answers(1));
       await every(clients, (client) => client.finish());
-      const figures = checkPromises(clients, { restarts: 'crash' });
+      const figures = checkPromises(clients, { restarts: isClosing ? 'mixed' : 'crash' });
       for (const client of clients) client.terminate();
       for (const id of IDS) checkDatabase(join(fleet.agent(id).dir, 'openagent.db'), clients);
       add(totals, figures);
@@ -68,7 +73,7 @@ test('an agent process that outlives its host is never joined by its successor, 
     ready: 'settled',
     yaml: () => 'model: { provider: echo, delay_ms: 1 }\n',
   });
-  const clients = connectClients(t, 2, { url: () => fleet.agent('a1').wsUrl, window: 2 });
+  const clients = connectClients(t, 2, { url: () => fleet.wsUrl('a1'), window: 2 });
   await every(clients, (client) => client.answers(3));
   const orphan = fleet.processes().find((pid) => pid !== fleet.pid && pid !== fleet.hostPid);
   assert.ok(orphan);
@@ -87,6 +92,13 @@ test('an agent process that outlives its host is never joined by its successor, 
   checkPromises(clients, { restarts: 'crash' });
   await fleet.stop();
 });
+
+async function beginClosing(fleet: FleetProcess, random: number): Promise<void> {
+  if (random < 0.5) fleet.kill('SIGTERM');
+  // The kill may come before the answer.
+  else for (const id of IDS) fetch(`${fleet.agent(id).url}/api/restart`, { method: 'POST' }).catch(() => {});
+  await delay(((2 * random) % 1) * CLOSING_MS);
+}
 
 async function killWhileStarting(fleet: FleetProcess, atMs: number): Promise<void> {
   const started = fleet.start().catch(() => {}); // killed before it was ready, as a rule

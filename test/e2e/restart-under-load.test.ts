@@ -21,7 +21,7 @@ const info = async (url: string) =>
 function load(t: TestContext, fleet: FleetProcess, id: string, count = CLIENTS): LoadClient[] {
   const text = (messageId: string) =>
     messageId.endsWith('7') ? `${messageId} ${'word '.repeat(8)}.` : messageId;
-  const options = { url: () => fleet.agent(id).wsUrl, sessions: 2, text };
+  const options = { url: () => fleet.wsUrl(id), sessions: 2, text };
   return connectClients(t, count, { ...options, window: 2 });
 }
 
