@@ -9,7 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { isAgent } from '../fixtures/command.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
-import { checkPromises, connectClients, type Figures, type LoadClient } from '../fixtures/load-clients.ts';
+import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
+import { checkPromises, type Figures } from '../fixtures/load-promises.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 3);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);

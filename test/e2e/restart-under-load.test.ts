@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
-import { checkPromises, connectClients, type LoadClient, tellGaps } from '../fixtures/load-clients.ts';
+import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
+import { checkPromises, tellGaps } from '../fixtures/load-promises.ts';
 
 const CLIENTS = 20;
 const RESTARTS = Number(process.env.OPENAGENT_TEST_RUNS ?? 3);
