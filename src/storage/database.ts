@@ -46,6 +46,8 @@ function openOnce(path: string): Database {
     db.pragma('foreign_keys = ON');
     db.pragma(`wal_autocheckpoint = ${WAL_PAGES_MAX}`);
     migrate(db, path);
+    // The journal's first write follows: better to wait here for a lock that another program holds than to fail there.
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
     return db;
   } catch (cause) {
     db.close();
@@ -94,6 +96,15 @@ export function toStorageError(cause: unknown, path: string): AppError {
   const code = known?.code ?? 'storage.unavailable';
   const what = known?.what ?? `cannot be used: ${messageOf(cause)} (${sqliteCode})`;
   return new AppError(code, `${path} ${what}`, { cause });
+}
+
+/** What SQLite throws, told as `toStorageError` tells it. */
+export function withStorageErrors<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw toStorageError(cause, path);
+  }
 }
 
 /** `SQLITE_…` of an error of better-sqlite3, by shape; undefined for everything else. */

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../contract/clock.ts';
 import type { Log } from '../logging/log.ts';
-import type { Database } from './database.ts';
+import { type Database, withStorageErrors } from './database.ts';
 import { createJournalStatements } from './journal-statements.ts';
 import { type Committed, JournalWriter } from './journal-writer.ts';
 import { type NewTurn, type OpenTurn, type Outcome, turnRowId } from './turn-record.ts';
@@ -50,9 +50,12 @@ export interface JournalOptions {
 }
 
 export function createJournal(options: JournalOptions): Journal {
-  const { db, clock } = options;
-  const sql = createJournalStatements(db);
-  const boot = sql.beginBoot(clock.wallMs() / 1000, options.version);
+  const { db, path, clock } = options;
+  // Damage that opening the file did not meet shows here, or when the open turns are read.
+  const { sql, boot } = withStorageErrors(path, () => {
+    const statements = createJournalStatements(db);
+    return { sql: statements, boot: statements.beginBoot(clock.wallMs() / 1000, options.version) };
+  });
   // From here on a commit is durable when it returns, and with it everything written before.
   db.pragma('synchronous = FULL');
   let counter = 0;
@@ -70,7 +73,7 @@ export function createJournal(options: JournalOptions): Journal {
     closeTurns: (ids) => writer.addLazily({ kind: 'close', ids }),
     findByMessage: sql.findByMessage,
     outcomeOf: sql.outcomeOf,
-    openTurns: sql.openTurns,
+    openTurns: () => withStorageErrors(path, sql.openTurns),
     trim: sql.trim,
     checkpoint: () => void db.pragma('wal_checkpoint(PASSIVE)'),
     isIdle: () => writer.isIdle,
