@@ -57,6 +57,28 @@ for (const isolation of ISOLATIONS) {
   });
 }
 
+test('turns that the drain is too short for run again after the restart, and nothing is lost or repeated', async (t) => {
+  const fleet = await startFleet(t, {
+    yaml: () => `model: { provider: echo, delay_ms: 20 }
+supervisor: { intensity: 1000, drain_ms: 50 }
+limits: { attempts_per_turn: 1000 }
+`,
+  });
+  const clients = load(t, fleet, 'a1', 8);
+  for (let restart = 1; restart <= RESTARTS; restart++) {
+    await all(clients, (client) => client.answers(1));
+    assert.equal((await post(fleet.agent('a1').url)).status, 200);
+    await all(clients, (client) => client.closed(restart));
+  }
+  await all(clients, (client) => client.finish());
+  const figures = checkPromises(clients, { restarts: 'planned' });
+  assert.deepEqual(figures.closed, { 1012: clients.length * RESTARTS });
+  const log = await readFile(join(fleet.agent('a1').dir, 'logs/events.jsonl'), 'utf8');
+  assert.match(log, /"message\.interrupted"/, 'every turn ended in time: the test shows nothing');
+  t.diagnostic(JSON.stringify(figures));
+  await fleet.stop();
+});
+
 test('the command "restart" closes with 1012 behind its result, and all queued messages are answered', async (t) => {
   const fleet = await startFleet(t, { yaml });
   const clients = load(t, fleet, 'a1', 4);
