@@ -1,4 +1,7 @@
-/** The table of all agents, printed once they have settled; fits the terminal by wrapping and by leaving columns out. */
+/**
+ * The table of all agents, printed once they have settled; fits the terminal by wrapping and by leaving columns out.
+ * Reasons stand below it: a column of what is left of the width would cut the paths they name into pieces.
+ */
 import Table from 'cli-table3';
 import type { AgentStatus } from '../fleet.ts';
 import { plainText, textWidth } from './plain-text.ts';
@@ -21,22 +24,19 @@ const COLUMNS: readonly Column[] = [
   { head: 'model', text: agentModel, narrowest: 14 },
   { head: 'transport', text: (status) => status.transport ?? '', optional: 2 },
   { head: 'isolation', text: (status) => status.isolation ?? '', optional: 3 },
-  { head: 'note', text: note, narrowest: 24 },
 ];
 
 const GAP = '  ';
+const INDENT = '    ';
 
 export function agentTable(
   agents: readonly AgentStatus[],
   width: number,
   paintState: (state: string) => string,
 ): string {
-  const columns = COLUMNS.filter(
-    (column) => column.head !== 'note' || agents.some((status) => note(status) !== ''),
-  );
   const cells = (column: Column): string[] => agents.map((status) => plainText(column.text(status)));
   const fitted = fit(
-    columns.map((column) => ({
+    COLUMNS.map((column) => ({
       column,
       cells: cells(column),
       width: Math.max(textWidth(column.head), ...cells(column).map(textWidth)),
@@ -59,11 +59,12 @@ export function agentTable(
       }),
     );
   }
-  return table
+  const rows = table
     .toString()
     .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+    .map((line) => line.trimEnd());
+  const notes = agents.flatMap((status) => noteLines(status, width));
+  return [...rows, ...(notes.length > 0 ? ['', ...notes] : [])].join('\n');
 }
 
 interface Fitted {
@@ -95,8 +96,22 @@ function fit(columns: readonly Fitted[], width: number): readonly Fitted[] {
 }
 
 /** Why an agent is not as one would expect; the first line only, the whole stood on its own line before. */
-function note(status: AgentStatus): string {
-  return (status.reason?.message ?? status.transportNote ?? '').split('\n', 1)[0] ?? '';
+function noteLines({ id, reason }: AgentStatus, width: number): readonly string[] {
+  const note = reason?.message.split('\n', 1)[0];
+  return note ? wrapped(plainText(`${id}: ${note}`), width) : [];
+}
+
+/** Between words only: a path that is copied must be whole, whatever its length. */
+function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && textWidth(`${line} ${word}`) > width) {
+      lines.push(line);
+      line = `${INDENT}${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 const NO_BORDERS = {
