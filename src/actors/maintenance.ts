@@ -3,6 +3,7 @@
  * payloads older than 30 days cut to their outcome. Small steps, so that no turn waits behind them.
  */
 import type { Clock } from '../contract/clock.ts';
+import type { Vitals } from '../contract/vitals.ts';
 import type { Log } from '../logging/log.ts';
 import type { Journal } from '../storage/journal.ts';
 import type { TurnEngine } from './turns/turn-engine.ts';
@@ -20,10 +21,10 @@ export function startMaintenance(options: {
   readonly turns: TurnEngine;
   readonly clock: Clock;
   readonly log: Log;
-  readonly progress: { readonly count: number };
+  readonly vitals: Vitals;
 }): { stop(): void } {
-  const { journal, turns, clock, log, progress } = options;
-  let seen = progress.count;
+  const { journal, turns, clock, log, vitals } = options;
+  let seen = vitals.progressCount();
   let restTicks = 0;
   let ticks = 0;
   let isTrimming = true;
@@ -42,8 +43,9 @@ export function startMaintenance(options: {
 
   function work(): void {
     if (!journal.isIdle()) journal.flush();
-    restTicks = progress.count === seen && turns.counts().running === 0 ? restTicks + 1 : 0;
-    seen = progress.count;
+    const progress = vitals.progressCount();
+    restTicks = progress === seen && turns.counts().running === 0 ? restTicks + 1 : 0;
+    seen = progress;
     if (restTicks === REST_TICKS) journal.checkpoint();
     if (ticks % TRIM_EVERY_TICKS === 0) isTrimming = true;
     if (isTrimming && restTicks > 0) {

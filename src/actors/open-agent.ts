@@ -8,6 +8,7 @@ import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { AgentInfo } from '../contract/route-schemas.ts';
+import { AGENT_FACTS, type AgentFacts, createVitals, VITALS_BYTES, type Vitals } from '../contract/vitals.ts';
 import type { ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
 import { createAccessRules } from '../gateway/access.ts';
 import { type Authenticator, createAuthenticator } from '../gateway/authenticator.ts';
@@ -28,6 +29,7 @@ import type { AgentResources } from './agent.machine.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
+import { startMonitor } from './monitor.ts';
 import type { AgentPort } from './run-worker.ts';
 import { TurnEngine } from './turns/turn-engine.ts';
 
@@ -101,17 +103,29 @@ interface Parts {
   readonly turns: TurnEngine;
   readonly authenticator: Authenticator;
   readonly children: ChildProcesses;
-  readonly progress: { count: number };
+  readonly vitals: Vitals;
+}
+
+/** For whoever reads this agent while it is stuck. */
+function tellFacts(turns: TurnEngine): void {
+  const read = (): AgentFacts => ({
+    turns: turns.running(),
+    loopUtilization: performance.eventLoopUtilization().utilization,
+  });
+  Object.defineProperty(globalThis, Symbol.for(AGENT_FACTS), { value: read });
 }
 
 async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<AgentResources> {
   const { init } = agent;
+  const buffer = init.vitals ?? new SharedArrayBuffer(VITALS_BYTES);
+  const vitals = createVitals(buffer, clock.wallMs);
+  const leaveStart = vitals.enter('start', 'start of the agent');
+  if (init.isolation === 'process') startMonitor(buffer, log);
   const { settings } = init;
   const onDefect = (error: unknown, where: string) => log.error('server.defect', { where, error });
   const db = await openDatabase(settings.dbPath, clock);
   try {
-    const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log });
-    const progress = { count: 0 };
+    const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log, vitals });
     const turns = new TurnEngine({
       journal,
       model: createModel(settings.model, clock),
@@ -119,19 +133,23 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       limits: settings.limits,
       clock,
       log,
-      onProgress: () => {
-        progress.count += 1;
-      },
+      onProgress: vitals.progress,
+      ...(settings.model.provider === 'echo'
+        ? {}
+        : { enterModel: (detail: string) => vitals.enter('model', detail) }),
       onDefect,
     });
+    tellFacts(turns);
     const authenticator = createAuthenticator({
       token: settings.gateway.token,
       failuresPerMinute: settings.limits.authFailuresPerMinute,
       clock,
     });
     const children = openChildProcesses(agent, journal.boot, clock, log);
-    const parts = { agent, clock, log, db, journal, turns, authenticator, children, progress };
-    return await serve(parts, onDefect);
+    const parts = { agent, clock, log, db, journal, turns, authenticator, children, vitals };
+    const resources = await serve(parts, onDefect);
+    leaveStart();
+    return resources;
   } catch (error) {
     db.close();
     throw error;
@@ -142,7 +160,7 @@ async function serve(
   parts: Parts,
   onDefect: (error: unknown, where: string) => void,
 ): Promise<AgentResources> {
-  const { agent, clock, log, db, journal, turns, authenticator, progress } = parts;
+  const { agent, clock, log, db, journal, turns, authenticator, vitals } = parts;
   const { init } = agent;
   const { settings } = init;
   const { factory, note } = await loadTransport(init.transport);
@@ -179,8 +197,8 @@ async function serve(
   log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
   log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
   turns.recover();
-  const heartbeat = startHeartbeat({ agent, clock, turns, hub, progress, intervalMs: init.heartbeatMs });
-  const maintenance = startMaintenance({ journal, turns, clock, log, progress });
+  const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
+  const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
   const timers = [heartbeat, maintenance];
   const bridges = await startUserBridges(parts, port);
   return toResources(parts, { transport, port, note, bridges, timers });
@@ -260,7 +278,7 @@ function createServices(
 }
 
 /** Bridges connect to the port really bound, not to the one that was preferred. */
-async function startUserBridges({ agent, clock, log, children }: Parts, port: number): Promise<BridgeRunner> {
+async function startUserBridges({ agent, clock, log, children, vitals }: Parts, port: number): Promise<BridgeRunner> {
   const { init } = agent;
   const { host, token } = init.settings.gateway;
   if (init.settings.bridges.length === 0) return { states: () => [], stop: async () => {} };
@@ -273,6 +291,7 @@ async function startUserBridges({ agent, clock, log, children }: Parts, port: nu
     log,
     spawn: (command, args, options) => children.spawn(command, args, options),
     clock,
+    vitals,
     random: Math.random,
     onWarning: (warning: WireError) => agent.report({ type: 'worker.warning', warning }),
   });

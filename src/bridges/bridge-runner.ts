@@ -7,8 +7,10 @@ import { type Actor, createActor, fromPromise } from 'xstate';
 import type { Clock } from '../contract/clock.ts';
 import type { WireError } from '../contract/errors.ts';
 import type { AgentSettings } from '../contract/worker-protocol.ts';
+import type { Vitals } from '../contract/vitals.ts';
 import type { Log, LogFields } from '../logging/log.ts';
-import { type BridgeEmitted, bridgeMachine } from './bridge.machine.ts';
+import { type BridgeEmitted, bridgeMachine, type RunInput, runBridge } from './bridge.machine.ts';
+import { type BridgeMarks, createBridgeMarks } from './bridge-marks.ts';
 import { createBridgeLoader, type SpawnChild, toMessage, type UserBridgeOptions } from './bridge-module.ts';
 
 export interface BridgeRunnerOptions {
@@ -21,6 +23,8 @@ export interface BridgeRunnerOptions {
   readonly log: Log;
   readonly spawn: SpawnChild;
   readonly clock: Clock;
+  /** Told whenever code of a bridge runs. */
+  readonly vitals?: Vitals;
   /** In [0, 1): spreads the restarts. */
   readonly random: () => number;
   /** For the operator's start line: told once for each different reason a bridge cannot be loaded. */
@@ -54,6 +58,7 @@ export function startBridges(options: BridgeRunnerOptions): BridgeRunner {
     options.dir,
     options.bridges.map((bridge) => bridge.name),
   );
+  const marks = options.vitals ? createBridgeMarks(options.vitals) : NO_MARKS;
   const running = options.bridges.map(({ name, config }): RunningBridge => {
     const userOptions = (): UserBridgeOptions => ({
       gateway: { url: options.gatewayUrl, token: options.token },
@@ -63,7 +68,10 @@ export function startBridges(options: BridgeRunnerOptions): BridgeRunner {
       spawn: options.spawn,
     });
     const machine = bridgeMachine.provide({
-      actors: { load: fromPromise(() => loader.open(name, userOptions())) },
+      actors: {
+        load: fromPromise(() => marks.run(name, () => loader.open(name, userOptions()))),
+        run: fromPromise<void, RunInput>(({ input }) => marks.run(name, () => runBridge(input))),
+      },
     });
     const { clock } = options;
     const actor = createActor(machine, {
@@ -97,6 +105,8 @@ export function startBridges(options: BridgeRunnerOptions): BridgeRunner {
     },
   };
 }
+
+const NO_MARKS: BridgeMarks = { run: (_, work) => work() };
 
 function createReporter(name: string, options: BridgeRunnerOptions): (event: BridgeEmitted) => void {
   const { log, onWarning } = options;

@@ -200,6 +200,6 @@ export const bridgeMachine = setup({
 });
 
 /** `async`, so that a run() that throws instead of rejecting is the same failure. */
-async function runBridge({ bridge, signal }: RunInput): Promise<void> {
+export async function runBridge({ bridge, signal }: RunInput): Promise<void> {
   await bridge.run(signal);
 }

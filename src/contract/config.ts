@@ -170,6 +170,8 @@ const supervisor = section({
   start_timeout_ms: whole(1).nullish(),
   drain_ms: whole(0).nullish(),
   close_ms: whole(1).nullish(),
+  hang_ms: whole(500).nullish(),
+  native_stall_ms: whole(500).nullish(),
   memory_soft_mb: whole(1, MEMORY_MB_MAX).nullish(),
   memory_hard_mb: whole(1, MEMORY_MB_MAX).nullish(),
   isolation: oneOf(ISOLATIONS).nullish(),

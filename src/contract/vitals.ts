@@ -36,8 +36,9 @@ export interface Vitals {
 /** The side of the supervisor, at one moment. */
 export interface VitalsReading {
   readonly beats: number;
+  /** Steps of work, and of going into the database and out of it. */
   readonly progress: number;
-  /** Oldest first; at most `ACTIVITIES_MAX`. Empty also when the agent kept changing them while they were read. */
+  /** Oldest first; at most `ACTIVITIES_MAX`. */
   readonly activities: readonly Activity[];
 }
 
@@ -45,13 +46,14 @@ export interface VitalsReading {
 export const ACTIVITIES_MAX = 8;
 const DETAIL_BYTES_MAX = 104;
 
-// Layout: four Int32 (beats, progress, sequence, count), then per activity its start (Float64), kind and length (Int32
+// Layout: eight Int32 (beats, progress, sequence, count, visits of the database, spare), then per activity its start (Float64), kind and length (Int32
 // each) and text. The sequence is odd while the list is being written.
 const BEATS = 0;
 const PROGRESS = 1;
 const SEQUENCE = 2;
 const COUNT = 3;
-const HEAD_BYTES = 16;
+const STORAGE = 4;
+const HEAD_BYTES = 32;
 const SLOT_BYTES = 16 + DETAIL_BYTES_MAX;
 export const VITALS_BYTES = HEAD_BYTES + ACTIVITIES_MAX * SLOT_BYTES;
 const READ_ATTEMPTS_MAX = 3;
@@ -82,10 +84,12 @@ export function createVitals(buffer?: SharedArrayBuffer, wallMs: () => number = 
     enter: (kind, detail) => {
       const activity = { kind, detail, sinceMs: wallMs() };
       current = [...current, activity];
+      if (kind === 'storage') Atomics.add(head, STORAGE, 1);
       write();
       return () => {
         if (!current.includes(activity)) return;
         current = current.filter((other) => other !== activity);
+        if (kind === 'storage') Atomics.add(head, STORAGE, 1);
         write();
       };
     },
@@ -110,18 +114,18 @@ function writeActivity(
   new Uint8Array(memory, offset + 16, text.length).set(text);
 }
 
-/** Never waits for the writer: one that is stuck in the middle of a change has no activities to show. */
+/** Never waits for the writer: of one that is stuck in the middle of a change, the last word may be half of another. */
 export function readVitals(buffer: SharedArrayBuffer): VitalsReading {
   const head = new Int32Array(buffer, 0, HEAD_BYTES / 4);
   const beats = Atomics.load(head, BEATS);
-  const progress = Atomics.load(head, PROGRESS);
+  const progress = Atomics.load(head, PROGRESS) + Atomics.load(head, STORAGE);
+  let activities: readonly Activity[] = [];
   for (let attempt = 0; attempt < READ_ATTEMPTS_MAX; attempt += 1) {
     const before = Atomics.load(head, SEQUENCE);
-    if (before % 2 !== 0) continue;
-    const activities = readActivities(buffer, head[COUNT] ?? 0);
-    if (Atomics.load(head, SEQUENCE) === before) return { beats, progress, activities };
+    activities = readActivities(buffer, head[COUNT] ?? 0);
+    if (before % 2 === 0 && Atomics.load(head, SEQUENCE) === before) break;
   }
-  return { beats, progress, activities: [] };
+  return { beats, progress, activities };
 }
 
 /** User code in the agent could write anything there: whatever it is, it is read as text of bounded length. */
@@ -145,3 +149,33 @@ function readActivities(buffer: SharedArrayBuffer, count: number): readonly Acti
 export function activityLabel({ kind, detail }: Activity): string {
   return detail.startsWith(kind) ? detail : `${kind} ${detail}`;
 }
+
+/**
+ * `globalThis[Symbol.for(AGENT_FACTS)]` of an agent tells what it is doing. It is called while the agent is paused in
+ * the middle of anything, so it only looks: no regular expressions, no I/O.
+ */
+export const AGENT_FACTS = 'openagent.facts';
+
+export interface AgentFacts {
+  /** `turn 7-1a of session s1`, at most a few. */
+  readonly turns: readonly string[];
+  /** Share of its life that the event loop was busy, 0 to 1. */
+  readonly loopUtilization: number;
+}
+
+const FACTS_CHARS_MAX = 10_000;
+const TURNS_MAX = 20;
+
+export function toAgentFacts(json: string): AgentFacts | undefined {
+  try {
+    const { turns, loopUtilization } = JSON.parse(json.slice(0, FACTS_CHARS_MAX)) as Record<string, unknown>;
+    if (!Array.isArray(turns) || typeof loopUtilization !== 'number') return undefined;
+    const told = turns.filter((turn): turn is string => typeof turn === 'string');
+    return { turns: told.slice(0, TURNS_MAX), loopUtilization };
+  } catch {
+    return undefined; // Not what we wrote: the rest of what was read still counts.
+  }
+}
+
+/** The pipe between an agent's process and its supervisor that its monitor speaks over. */
+export const MONITOR_FD = 4;

@@ -4,6 +4,7 @@
  */
 import type { Clock, TimerHandle } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
+import type { Vitals } from '../contract/vitals.ts';
 import type { Log } from '../logging/log.ts';
 import { sqliteCodeOf, toStorageError } from './database.ts';
 import type { JournalStatements } from './journal-statements.ts';
@@ -35,6 +36,7 @@ export interface JournalWriterOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly vitals?: Vitals;
 }
 
 export class JournalWriter {
@@ -75,13 +77,22 @@ export class JournalWriter {
     this.#pending = [];
     let failed: ReadonlyMap<Op, AppError>;
     try {
-      failed = writeBatch(this.#sql, batch, this.#options.path);
+      failed = this.#write(batch);
     } catch (cause) {
       this.#postpone(batch, cause);
       return false;
     }
     for (const op of batch) tell(op, failed.get(op));
     return true;
+  }
+
+  #write(batch: readonly Op[]): ReadonlyMap<Op, AppError> {
+    const leave = this.#options.vitals?.enter('storage', `commit of ${batch.length}`);
+    try {
+      return writeBatch(this.#sql, batch, this.#options.path);
+    } finally {
+      leave?.();
+    }
   }
 
   /** New turns are refused (at once, or when their patience ends); everything else stays and is tried again. */

@@ -5,6 +5,7 @@
  * that is not on disk, and never loses an answer because the disk was full for a while.
  */
 import type { Clock } from '../contract/clock.ts';
+import type { Vitals } from '../contract/vitals.ts';
 import type { Log } from '../logging/log.ts';
 import { type Database, withStorageErrors } from './database.ts';
 import { createJournalStatements } from './journal-statements.ts';
@@ -47,6 +48,8 @@ export interface JournalOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Marked while the database is at work: a slow disk must not be taken for a hang. */
+  readonly vitals?: Vitals;
 }
 
 export function createJournal(options: JournalOptions): Journal {
@@ -60,6 +63,14 @@ export function createJournal(options: JournalOptions): Journal {
   db.pragma('synchronous = FULL');
   let counter = 0;
   const writer = new JournalWriter(sql, options);
+  const marked = <T>(detail: string, work: () => T): T => {
+    const leave = options.vitals?.enter('storage', detail);
+    try {
+      return work();
+    } finally {
+      leave?.();
+    }
+  };
 
   return {
     boot,
@@ -74,8 +85,8 @@ export function createJournal(options: JournalOptions): Journal {
     findByMessage: sql.findByMessage,
     outcomeOf: sql.outcomeOf,
     openTurns: () => withStorageErrors(path, sql.openTurns),
-    trim: sql.trim,
-    checkpoint: () => void db.pragma('wal_checkpoint(PASSIVE)'),
+    trim: (beforeMs, rowsMax) => marked('trim', () => sql.trim(beforeMs, rowsMax)),
+    checkpoint: () => marked('checkpoint', () => void db.pragma('wal_checkpoint(PASSIVE)')),
     isIdle: () => writer.isIdle,
     flush: () => writer.flush(),
   };

@@ -4,7 +4,8 @@
  */
 import type { SnapshotFrom } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
-import type { ChildContext, ChildEvent, childMachine } from './child.machine.ts';
+import { hangText } from './autopsy.ts';
+import type { ChildContext, ChildEvent, ChildIncident, childMachine } from './child.machine.ts';
 import { type ChildSpec, LADDER } from './child-spec.ts';
 import { childrenAfter } from './child-sweep.ts';
 import type { AgentState, AgentStatus, PreparedAgent } from './fleet.ts';
@@ -28,6 +29,13 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
       return { survivesTerminate: true };
     case 'worker.failed':
       return { failure: event.error };
+    case 'judge.hung':
+    case 'judge.stalled':
+    case 'judge.wedged':
+      // A stall that is looked at again keeps what was read of it.
+      return { hang: { silentMs: event.silentMs, autopsy: context.hang?.autopsy } };
+    case 'worker.examined':
+      return { hang: { silentMs: context.hang?.silentMs ?? 0, autopsy: event.autopsy } };
     case 'worker.interrupted':
       // Only one that nobody asked to end failed; its stack says where it hung.
       return context.intent === 'none' && event.stack !== 'no answer'
@@ -78,6 +86,22 @@ export function hungError(stack: readonly string[] | 'no answer'): WireError {
   }
   const where = stack[0] === undefined ? '' : `; it was in ${stack[0]}`;
   return { code: 'agent.hung', message: `The agent did not end when asked${where}`, details: { stack } };
+}
+
+/** Why one that hangs is ended. */
+export function blamedHang({ failure, hang }: ChildContext): WireError | undefined {
+  if (hang === undefined) return failure;
+  const stack = hang.autopsy?.stack ?? [];
+  return {
+    code: 'agent.hung',
+    message: `The agent ${hangText('hung', hang.silentMs, hang.autopsy)}`,
+    details: { stack },
+  };
+}
+
+export function toIncident(context: ChildContext, kind: ChildIncident['kind']): ChildIncident {
+  const { agent, children, hang, incarnation } = context;
+  return { kind, agent, incarnation, children, silentMs: hang?.silentMs ?? 0, autopsy: hang?.autopsy };
 }
 
 function withStack(failure: WireError | undefined, stack: readonly string[]): WireError {

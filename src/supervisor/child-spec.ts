@@ -23,6 +23,9 @@ export interface ChildSpec {
   /** Time for running turns to end, then for sockets, bridges and database to close. */
   readonly drainMs: number;
   readonly closeMs: number;
+  /** Silence after which an agent hangs; a native call or a disk that stalls is waited for as long as the second. */
+  readonly hangMs: number;
+  readonly nativeStallMs: number;
   /** Held for three heartbeats: restarted when it rests. Undefined: no limit. */
   readonly memorySoftBytes: number | undefined;
   /** Held once: interrupted and restarted. */
@@ -39,6 +42,8 @@ export const DEFAULT_SPEC = {
   startTimeoutMs: 15_000,
   drainMs: 5_000,
   closeMs: 2_000,
+  hangMs: 2_000,
+  nativeStallMs: 60_000,
   memorySoftBytes: undefined,
   memoryHardBytes: undefined,
 } as const satisfies Omit<ChildSpec, 'id' | 'dir'>;
@@ -49,6 +54,8 @@ export const LADDER = {
   graceMs: 500,
   /** For a stuck thread to be read, freed and ended. */
   interruptMs: 2_000,
+  /** For one that hangs to be read, or for it to exit after that. */
+  examineMs: 4_000,
   /** For `terminate` or SIGKILL; what is still there then is stuck in a native call. */
   killMs: 5_000,
 } as const;

@@ -4,20 +4,23 @@
  * restart are wishes; what follows is decided when the worker is gone. Actions are total: a throw in one would end the
  * machine and leave its worker without an owner.
  */
-import { assign, emit, fromCallback, fromPromise, not, sendTo, setup } from 'xstate';
+import { assign, emit, enqueueActions, fromCallback, fromPromise, not, sendTo, setup } from 'xstate';
 import type { Clock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
 import {
+  blamedHang,
   hungError,
   isSafeBeforeReady,
   reasonOf,
   remembered,
   shutdownTimes,
   startTimeoutError,
+  toIncident,
 } from './child-facts.ts';
 import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart, toMonotonic } from './child-spec.ts';
 import type { WorkerChild } from './child-sweep.ts';
+import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
 import type { WorkerActorEvent, WorkerActorInput, WorkerHostEvent } from './worker-host.ts';
 
@@ -28,14 +31,36 @@ export type ChildEvent =
   | { type: 'start' }
   | { type: 'stop'; force?: boolean }
   | { type: 'restart' }
+  | JudgeEvent
   | WorkerHostEvent;
+
+/** What the judge of hangs has to say; `silentMs` without a sign of life. */
+export type JudgeEvent = {
+  type: `judge.${'hung' | 'stalled' | 'recovered' | 'wedged'}`;
+  silentMs: number;
+};
+
+/** A hang that is being looked into, or that led to the end of this incarnation. */
+export interface Hang {
+  readonly silentMs: number;
+  readonly autopsy: Autopsy | undefined;
+}
 
 /** Facts for the log and the fleet; never for control flow. */
 export type ChildEmitted =
   | { type: 'child.started'; id: string; port: number }
   | { type: 'child.crashed'; id: string; error: WireError; restartInMs: number }
   | { type: 'child.quarantined'; id: string; error: WireError }
-  | { type: 'child.warning'; id: string; warning: WireError };
+  | { type: 'child.warning'; id: string; warning: WireError }
+  | { type: 'child.incident'; id: string; incident: ChildIncident };
+
+export interface ChildIncident extends Hang {
+  readonly kind: 'hung' | 'stalled' | 'wedged';
+  readonly agent: PreparedAgent;
+  readonly incarnation: number;
+  /** Programs it had started and that ran. */
+  readonly children: readonly WorkerChild[];
+}
 
 /** A place among the agents that start at once, and the agent as it shall start now. */
 export interface StartSlot {
@@ -65,6 +90,7 @@ export interface ChildContext extends ChildInput {
   /** Programs it has started and that run. */
   readonly children: readonly WorkerChild[];
   readonly survivesTerminate: boolean;
+  readonly hang: Hang | undefined;
   /** Why the last incarnation failed; kept until one is ready or the operator stops it. */
   readonly failure: WireError | undefined;
   readonly exitCode: number;
@@ -118,6 +144,7 @@ export const childMachine = setup({
       beat: undefined,
       children: [],
       survivesTerminate: isSafeBeforeReady(context.agent),
+      hang: undefined,
       failure: undefined,
       drainMs: Number.POSITIVE_INFINITY,
       stopByMs: Number.POSITIVE_INFINITY,
@@ -137,6 +164,10 @@ export const childMachine = setup({
       drainMs: context.drainMs,
       closeMs: context.agent.spec.closeMs,
     })),
+    forgetHang: assign({ hang: undefined }),
+    /** Only one that was ended for it: its exit may have other reasons as well. */
+    blameHang: assign(({ context }) => ({ failure: blamedHang(context) })),
+    examine: sendTo('worker', { type: 'examine' as const }),
     interrupt: sendTo('worker', { type: 'interrupt' as const }),
     terminate: sendTo('worker', { type: 'terminate' as const }),
     reportStarted: emit(({ context }) => ({
@@ -155,6 +186,16 @@ export const childMachine = setup({
       id: context.agent.spec.id,
       error: reasonOf(context),
     })),
+    reportIncident: emit(({ context }, params: { kind: ChildIncident['kind'] }) => ({
+      type: 'child.incident',
+      id: context.agent.spec.id,
+      incident: toIncident(context, params.kind),
+    })),
+    reportEndOfHang: enqueueActions(({ context, enqueue }) => {
+      if (context.failure?.code !== 'agent.hung' || context.hang === undefined) return;
+      const { id } = context.agent.spec;
+      enqueue.emit({ type: 'child.incident', id, incident: toIncident(context, 'hung') });
+    }),
     reportWarning: emit(({ context }, params: { warning: WireError }) => ({
       type: 'child.warning',
       id: context.agent.spec.id,
@@ -173,6 +214,10 @@ export const childMachine = setup({
       const { intensity, periodMs } = context.agent.spec;
       return recordRestart(context.restarts, context.clock.monotonicMs(), periodMs).length > intensity;
     },
+    isUnreachable: ({ event }) =>
+      event.type === 'worker.examined' && event.autopsy.outcome === 'unreachable',
+    isAlive: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'alive',
+    isEnded: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'ended',
     isProcess: ({ context }) => context.agent.isolation === 'process',
     survivesTerminate: ({ context }) => context.survivesTerminate,
   },
@@ -181,6 +226,7 @@ export const childMachine = setup({
     stable: ({ context }) => context.agent.spec.stableMs,
     shutdownTimeout: ({ context }) => Math.max(0, context.stopByMs - context.clock.monotonicMs()),
     interruptTimeout: LADDER.interruptMs,
+    examineTimeout: LADDER.examineMs,
     killTimeout: LADDER.killMs,
     backoff: ({ context }) => context.backoffMs,
   },
@@ -195,6 +241,7 @@ export const childMachine = setup({
     beat: undefined,
     children: [],
     survivesTerminate: false,
+    hang: undefined,
     failure: input.agent.past?.reason,
     exitCode: input.agent.past?.reason === undefined ? 0 : 1,
     backoffMs: 0,
@@ -255,7 +302,51 @@ export const childMachine = setup({
         },
         running: {
           after: { stable: { actions: 'forgetRestarts' } },
-          on: { stop: STOP, restart: RESTART, 'worker.restartRequested': RESTART },
+          on: {
+            stop: STOP,
+            restart: RESTART,
+            'worker.restartRequested': RESTART,
+            'judge.hung': { target: 'hung', actions: 'remember' },
+            'judge.stalled': { target: 'stalled', actions: 'remember' },
+          },
+        },
+        /** It gives no sign of life: it is read, and ended if it is stuck in JavaScript. */
+        hung: {
+          entry: 'examine',
+          after: { examineTimeout: [{ guard: 'isProcess', target: 'killing', actions: 'blameHang' }, { target: 'stalled' }] },
+          on: {
+            stop: STOP,
+            restart: RESTART,
+            'worker.examined': [
+              // Its exit follows.
+              { guard: 'isEnded', actions: ['remember', 'blameHang'] },
+              { guard: 'isAlive', target: 'running', actions: 'forgetHang' },
+              { guard: 'isUnreachable', target: 'killing', actions: ['remember', 'blameHang'] },
+              { target: 'stalled', actions: 'remember' },
+            ],
+          },
+        },
+        /** In a call that cannot be read, or in the database: it may come back. */
+        stalled: {
+          entry: { type: 'reportIncident', params: { kind: 'stalled' } },
+          on: {
+            stop: STOP,
+            restart: RESTART,
+            'worker.restartRequested': RESTART,
+            'judge.recovered': { target: 'running', actions: 'forgetHang' },
+            'judge.hung': { target: 'hung', actions: 'remember' },
+            'judge.wedged': [
+              {
+                guard: 'survivesTerminate',
+                target: 'killing',
+                actions: ['remember', 'blameHang'],
+              },
+              {
+                target: 'wedged',
+                actions: ['remember', 'blameHang', { type: 'reportIncident', params: { kind: 'wedged' } }],
+              },
+            ],
+          },
         },
         stopping: {
           entry: 'shutdown',
@@ -288,6 +379,12 @@ export const childMachine = setup({
           // Terminating a thread that holds native handles would abort every agent of this process.
           tags: 'settled',
           on: {
+            // Nobody asked it to end: it was away for longer than anybody would wait, and is back.
+            'judge.recovered': {
+              guard: { type: 'wanted', params: { intent: 'none' } },
+              target: 'running',
+              actions: ['forgetHang', 'forgetFailure'],
+            },
             'worker.transportClosed': {
               guard: not('survivesTerminate'),
               target: 'killing',
@@ -305,6 +402,7 @@ export const childMachine = setup({
           actions: { type: 'want', params: { intent: 'restart' } },
         },
         'worker.heartbeat': { actions: 'remember' },
+        'worker.examined': { actions: 'remember' },
         'worker.childStarting': { actions: 'remember' },
         'worker.childStarted': { actions: 'remember' },
         'worker.childEnded': { actions: 'remember' },
@@ -323,14 +421,14 @@ export const childMachine = setup({
           {
             guard: { type: 'wanted', params: { intent: 'stop' } },
             target: 'stopped',
-            actions: ['remember', 'forgetFailure'],
+            actions: ['reportEndOfHang', 'remember', 'forgetFailure'],
           },
           {
             guard: { type: 'wanted', params: { intent: 'restart' } },
             target: 'waiting',
-            actions: ['remember', 'forgetFailure'],
+            actions: ['reportEndOfHang', 'remember', 'forgetFailure'],
           },
-          { target: 'crashed', actions: 'remember' },
+          { target: 'crashed', actions: ['reportEndOfHang', 'remember'] },
         ],
       },
     },

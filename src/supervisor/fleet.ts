@@ -11,6 +11,7 @@ import type {
   TransportKind,
 } from '../contract/worker-protocol.ts';
 import type { ChildPast, ChildSpec } from './child-spec.ts';
+import type { IncidentNotice } from './incidents.ts';
 
 /** A directory that has been found, locked, and whose configuration is valid: ready to be supervised. */
 export interface PreparedAgent {
@@ -28,6 +29,8 @@ export const AGENT_STATES = [
   'waiting', // for a place among those that start at once
   'starting',
   'running',
+  'hung', // gives no sign of life; it is being read and ended
+  'stalled', // in a native call or a slow disk; it may come back
   'stopping',
   'backoff', // crashed; starts again after a pause
   'wedged', // does not end, whatever is tried
@@ -61,7 +64,8 @@ export interface AgentStatus {
 /** Told to whoever watches the fleet; never used for control flow. */
 export type FleetEvent =
   | { readonly type: 'agent.changed'; readonly agent: AgentStatus }
-  | { readonly type: 'agent.warning'; readonly id: string; readonly warning: WireError };
+  | { readonly type: 'agent.warning'; readonly id: string; readonly warning: WireError }
+  | { readonly type: 'agent.incident'; readonly id: string; readonly incident: IncidentNotice };
 
 export interface Fleet {
   add(agent: PreparedAgent): void;

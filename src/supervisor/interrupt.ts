@@ -6,19 +6,31 @@
  */
 import { Session } from 'node:inspector';
 import type { Worker } from 'node:worker_threads';
+import {
+  type Debuggee,
+  EXIT_EXPRESSION,
+  type Examination,
+  examine,
+  type Frame,
+  NO_ANSWER,
+  type PausedParams,
+  toFrames,
+} from '../autopsy/examine.ts';
 import type { Clock } from '../contract/clock.ts';
+import { readVitals } from '../contract/vitals.ts';
 
-/** Exit code of a thread that was ended this way. */
-export const INTERRUPTED_EXIT_CODE = 71;
+export { INTERRUPTED_EXIT_CODE } from '../autopsy/examine.ts';
 
-export type Interruption = { readonly stack: readonly string[] } | 'no answer';
+export type Interruption = { readonly frames: readonly Frame[] } | 'no answer';
 
+/** Neither rejects; that the thread has exited is seen by whoever owns the worker. */
 export interface Interrupter {
-  /**
-   * Resolves when the thread has been told to exit; its exit itself is seen by whoever owns the worker. A stack is
-   * empty when the loop turned. Never rejects.
-   */
+  /** Ends it, whether stuck or not. Frames are empty when the loop turned. */
   interrupt(worker: Worker): Promise<Interruption>;
+  /** Reads it, and ends it unless it gives a sign of life in its vitals or does not answer. */
+  examine(worker: Worker, vitals: SharedArrayBuffer): Promise<Examination>;
+  /** Any other talk with a thread, while nobody else has one; `otherwise` when it fails. */
+  inTurn<T>(talk: () => Promise<T>, otherwise: T): Promise<T>;
 }
 
 /** Longest a thread may take to answer; the next one waiting for the inspector has its turn then. */
@@ -27,134 +39,175 @@ const ANSWER_MS = 1_500;
 const PROBE_MS = 100;
 /** How long a thread whose loop turns has to follow the request before it is cut into after all. */
 const POLITE_MS = 400;
-const FRAMES_MAX = 20;
-
-const EXIT = `process.exit(${INTERRUPTED_EXIT_CODE})`;
 
 /** One per process: it makes sure that only one inspector session is open at a time. */
 export function createInterrupter(clock: Clock): Interrupter {
   let last: Promise<unknown> = Promise.resolve();
-  return {
-    interrupt: (worker) => {
-      const turn = last.then(async () => {
-        const isTurning = await turns(worker, clock);
-        return endThread(worker.threadId, isTurning, clock);
-      });
-      const answered = turn.catch((): Interruption => 'no answer');
-      last = answered;
-      return answered;
-    },
+  const inTurn = <T>(work: () => Promise<T>, otherwise: T): Promise<T> => {
+    const answered = last.then(work).catch(() => otherwise);
+    last = answered;
+    return answered;
   };
+  return {
+    interrupt: (worker) => inTurn(() => end(worker, clock), 'no answer'),
+    examine: (worker, vitals) => inTurn(() => examineThread(worker, vitals, clock), NO_ANSWER),
+    inTurn,
+  };
+}
+
+async function end(worker: Worker, clock: Clock): Promise<Interruption> {
+  const isTurning = await turns(worker, clock);
+  return withThread<Interruption>(worker.threadId, 'no answer', clock, async (thread) => {
+    if (isTurning) {
+      void thread.post('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT_EXPRESSION}); 0` });
+      // It may have got stuck since it was watched. Once the thread is gone this talks to nobody.
+      await Promise.race([thread.gone, wait(clock, POLITE_MS)]);
+      if (thread.isGone()) return { frames: [] };
+    }
+    await thread.post('Debugger.enable');
+    const paused = thread.paused();
+    await thread.post('Debugger.pause');
+    const frames = toFrames(await paused, thread);
+    const exit = [
+      thread.post('Runtime.evaluate', { expression: EXIT_EXPRESSION }),
+      thread.post('Debugger.resume'),
+    ];
+    await Promise.race([thread.gone, Promise.allSettled(exit)]);
+    return { frames };
+  });
+}
+
+async function examineThread(worker: Worker, vitals: SharedArrayBuffer, clock: Clock): Promise<Examination> {
+  let known = readVitals(vitals);
+  let loop = worker.performance.eventLoopUtilization();
+  const hasMoved = (): boolean => {
+    const [before, now] = [known, readVitals(vitals)];
+    const hasRested = worker.performance.eventLoopUtilization(loop).idle > 0;
+    known = now;
+    loop = worker.performance.eventLoopUtilization();
+    return hasRested || now.beats !== before.beats || now.progress !== before.progress;
+  };
+  let ending = NO_ANSWER;
+  const onEnding = (examination: Examination): void => {
+    ending = examination;
+  };
+  const examined = await withThread(worker.threadId, undefined, clock, (thread) => {
+    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, onEnding });
+    // Gone in the middle: told to exit, or by itself; there is nothing left to end either way.
+    return Promise.race([work, thread.gone.then((): Examination => ({ ...ending, outcome: 'ended' }))]);
+  });
+  return examined ?? ending;
+}
+
+function wait(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimeout(resolve, ms));
 }
 
 /** Whether the thread's event loop rested at all within the probe: a stuck one has no idle time. */
 async function turns(worker: Worker, clock: Clock): Promise<boolean> {
   const before = worker.performance.eventLoopUtilization();
-  await new Promise<void>((resolve) => clock.setTimeout(resolve, PROBE_MS));
+  await wait(clock, PROBE_MS);
   return worker.performance.eventLoopUtilization(before).idle > 0;
 }
 
-function endThread(threadId: number, isTurning: boolean, clock: Clock): Promise<Interruption> {
-  return new Promise((resolve) => {
-    // Threads that are gone have no id, and an inspector would never hear of them.
-    if (threadId < 0) return resolve('no answer');
-    const session = new Session();
-    const timer = clock.setTimeout(() => end('no answer'), ANSWER_MS);
-    let isOver = false;
+interface Thread extends Debuggee {
+  /** Resolves when the thread has ended. */
+  readonly gone: Promise<void>;
+  isGone(): boolean;
+}
 
-    function end(result: Interruption): void {
-      if (isOver) return;
-      isOver = true;
-      clock.clearTimeout(timer);
-      session.post('NodeWorker.disable');
-      session.disconnect();
-      resolve(result);
-    }
-
+/** Opens a session to one thread for as long as `talk` takes; `otherwise` when it does not answer in time. */
+async function withThread<T>(
+  threadId: number,
+  otherwise: T,
+  clock: Clock,
+  talk: (thread: Thread) => Promise<T>,
+): Promise<T> {
+  // Threads that are gone have no id, and an inspector would never hear of them.
+  if (threadId < 0) return otherwise;
+  const session = new Session();
+  let timer: unknown;
+  try {
     session.connect();
+    const attached = attach(session, threadId);
+    session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
+    const late = new Promise<T>((resolve) => {
+      timer = clock.setTimeout(() => resolve(otherwise), ANSWER_MS);
+    });
+    const talked = attached.then((sessionId) => talk(openThread(session, sessionId)));
+    return await Promise.race([talked, late]);
+  } finally {
+    clock.clearTimeout(timer);
+    session.post('NodeWorker.disable');
+    session.disconnect();
+  }
+}
+
+function attach(session: Session, threadId: number): Promise<string> {
+  return new Promise((resolve) => {
     session.on('NodeWorker.attachedToWorker', ({ params }) => {
       // `workerId` only counts sessions; the title begins with the threadId, before the name that others may choose.
-      if (!params.workerInfo.title.startsWith(`[worker ${threadId}]`)) return;
-      converse(session, params.sessionId, { isTurning, clock, end });
+      if (params.workerInfo.title.startsWith(`[worker ${threadId}]`)) resolve(params.sessionId);
     });
-    session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
   });
 }
 
-interface Conversation {
-  readonly isTurning: boolean;
-  readonly clock: Clock;
-  end(result: Interruption): void;
+interface Answer {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: unknown;
+  readonly result?: unknown;
+  readonly error?: { readonly message: string };
 }
 
-/** The talk with one thread: pause, read, exit, resume; or only a request to exit, as long as that may work. */
-function converse(session: Session, sessionId: string, { isTurning, clock, end }: Conversation): void {
-  let messages = 0;
+function openThread(session: Session, sessionId: string): Thread {
   const urls = new Map<string, string>();
-  let stack: readonly string[] = [];
-  let exitId = 0;
+  const answers = new Map<number, (answer: Answer) => void>();
+  let onPaused: (params: PausedParams) => void = () => {};
+  let messages = 0;
   let isGone = false;
-
-  function send(method: string, params: object = {}): number {
-    messages += 1;
-    const message = JSON.stringify({ id: messages, method, params });
-    session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
-    return messages;
-  }
-
-  session.on('NodeWorker.detachedFromWorker', ({ params }) => {
-    if (params.sessionId !== sessionId) return;
-    isGone = true;
-    end({ stack });
+  const gone = new Promise<void>((resolve) => {
+    session.on('NodeWorker.detachedFromWorker', ({ params }) => {
+      if (params.sessionId !== sessionId) return;
+      isGone = true;
+      resolve();
+    });
   });
+
   session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
     if (params.sessionId !== sessionId) return;
     const script = SCRIPT_PARSED.exec(params.message);
-    if (script) urls.set(script[1] ?? '', script[2] ?? '');
-    else if (params.message.startsWith('{"method":"Debugger.paused"')) {
-      stack = toStack(JSON.parse(params.message), urls);
-      // Exit before it runs on: `Runtime.terminateExecution` first unwinds into a thread that is not stopping yet, and
-      // ended the whole process with "async hook stack has become corrupted" in two of three runs on `Atomics.wait`.
-      exitId = send('Runtime.evaluate', { expression: EXIT });
-      send('Debugger.resume');
-    } else if (exitId > 0 && params.message.startsWith(`{"id":${exitId},`)) end({ stack });
+    if (script) {
+      urls.set(script[1] ?? '', script[2] ?? '');
+      return;
+    }
+    const answer = JSON.parse(params.message) as Answer;
+    if (answer.method === 'Debugger.paused') onPaused(answer.params as PausedParams);
+    else if (answer.id !== undefined) answers.get(answer.id)?.(answer);
   });
 
-  function cutIn(): void {
-    if (isGone) return;
-    send('Debugger.enable');
-    send('Debugger.pause');
-  }
-
-  if (!isTurning) {
-    cutIn();
-    return;
-  }
-  send('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT}); 0` });
-  // It may have got stuck since it was watched. Once the thread is gone this talks to nobody.
-  clock.setTimeout(cutIn, POLITE_MS);
+  return {
+    gone,
+    isGone: () => isGone,
+    urlOf: (scriptId) => urls.get(scriptId) ?? 'unknown',
+    paused: () =>
+      new Promise((resolve) => {
+        onPaused = resolve;
+      }),
+    post: (method, params = {}) =>
+      new Promise((resolve, reject) => {
+        messages += 1;
+        const id = messages;
+        answers.set(id, ({ error, result }) => {
+          answers.delete(id);
+          if (error) reject(new Error(`${method}: ${error.message}`));
+          else resolve(result);
+        });
+        const message = JSON.stringify({ id, method, params });
+        session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
+      }),
+  };
 }
 
 /** `Debugger.enable` lists the thread's some hundred scripts, the only place where frames have their file from. */
 const SCRIPT_PARSED = /^\{"method":"Debugger\.scriptParsed","params":\{"scriptId":"(\d+)","url":"([^"]*)"/;
-
-interface PausedMessage {
-  readonly params: {
-    readonly callFrames: readonly {
-      readonly functionName: string;
-      readonly location: {
-        readonly scriptId: string;
-        readonly lineNumber: number;
-        readonly columnNumber?: number;
-      };
-    }[];
-  };
-}
-
-function toStack(paused: PausedMessage, urls: ReadonlyMap<string, string>): readonly string[] {
-  return paused.params.callFrames.slice(0, FRAMES_MAX).map(({ functionName, location }) => {
-    const url = urls.get(location.scriptId) ?? 'unknown';
-    const place = `${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`;
-    return `${functionName === '' ? '(anonymous)' : functionName} (${place})`;
-  });
-}

@@ -10,6 +10,8 @@ import { childMachine } from './child.machine.ts';
 import { type ChildSnapshot, toStatus } from './child-facts.ts';
 import type { ChildPast } from './child-spec.ts';
 import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
+import { startHangWatch } from './hang-watch.ts';
+import { recordIncident } from './incidents.ts';
 import { createInterrupter } from './interrupt.ts';
 import { createPortRegistry, type PortOwner, type PortRegistry } from './ports.ts';
 import { createStartSlots } from './start-slots.ts';
@@ -47,8 +49,15 @@ export interface FleetOptions {
 export function startFleet(options: FleetOptions): Fleet {
   const ports = createPortRegistry(options.onDefect);
   const board = createBoard(ports, options);
-  const supervisor = createSupervisor(options, ports);
-  const ended = whenEnded(supervisor, options.onDefect);
+  const watch = startHangWatch({
+    clock: options.clock,
+    heartbeatMs: options.heartbeatMs,
+    children: () => supervisor.getSnapshot().context.agents.values(),
+  });
+  const supervisor = createSupervisor(options, ports, watch.noteVitals);
+  const ended = whenEnded(supervisor, options.onDefect).finally(watch.stop);
+  // Whoever shuts down awaits it; until then a failure is reported where it happened.
+  ended.catch(() => {});
   supervisor.start();
   const isSupervising = () => supervisor.getSnapshot().value === 'supervising';
   const childOf = (id: string) => supervisor.getSnapshot().context.agents.get(id);
@@ -95,8 +104,6 @@ function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
       },
     });
   });
-  // Whoever shuts down awaits it; until then a failure is reported above.
-  ended.catch(() => {});
   return ended;
 }
 
@@ -133,6 +140,11 @@ function createBoard(ports: PortRegistry, { clock, onDefect, onRecord }: FleetOp
     },
     watch: (child: ChildActor) => {
       child.on('child.warning', ({ id, warning }) => tell({ type: 'agent.warning', id, warning }));
+      child.on('child.incident', ({ id, incident }) => {
+        void recordIncident(incident, clock, onDefect).then((notice) =>
+          tell({ type: 'agent.incident', id, incident: notice }),
+        );
+      });
       child.subscribe({
         next: () => note(child),
         // The supervisor hears of it too and says so; an observer without `error` would have it thrown at the process.
@@ -145,13 +157,18 @@ function createBoard(ports: PortRegistry, { clock, onDefect, onRecord }: FleetOp
 
 type SupervisorActor = ReturnType<typeof createSupervisor>;
 
-function createSupervisor(options: FleetOptions, ports: PortRegistry) {
+function createSupervisor(
+  options: FleetOptions,
+  ports: PortRegistry,
+  onVitals: NonNullable<WorkerHostOptions['onVitals']>,
+) {
   const { clock, random, onDefect } = options;
   const interrupter = createInterrupter(clock);
   const hostOptions: WorkerHostOptions = {
     entry: options.entry,
     clock,
     toInit: (input) => toInit(input, options, ports),
+    onVitals,
     onOutput: options.onOutput,
     onDefect,
   };

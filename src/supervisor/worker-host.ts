@@ -13,12 +13,15 @@ import type {
   WorkerInit,
   WorkerReport,
 } from '../contract/worker-protocol.ts';
+import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
 
 /** XState compares these invariantly: a stub must be typed with exactly these two. */
 export type WorkerActorEvent =
   | WorkerCommand
   | { type: 'interrupt' }
+  /** Reads a worker that seems to hang, and ends it if it does. */
+  | { type: 'examine' }
   | { type: 'terminate' }
   /** Ends at once what the worker started; this process is about to end by a signal. */
   | { type: 'killChildren' };
@@ -32,7 +35,9 @@ export type WorkerInterrupted = {
   readonly type: 'worker.interrupted';
   readonly stack: readonly string[] | 'no answer';
 };
-export type WorkerHostEvent = WorkerReport | WorkerExited | WorkerInterrupted;
+/** What was found in a worker that seemed to hang; made by its host. */
+export type WorkerExamined = { readonly type: 'worker.examined'; readonly autopsy: Autopsy };
+export type WorkerHostEvent = WorkerReport | WorkerExited | WorkerInterrupted | WorkerExamined;
 
 export interface WorkerHostOptions {
   /** Absolute path or `file:` URL of the worker's entry, a file that Node runs as it is. */
@@ -40,6 +45,8 @@ export interface WorkerHostOptions {
   readonly clock: Clock;
   /** What an incarnation is told; called once when it is spawned. */
   toInit(input: WorkerActorInput): WorkerInit;
+  /** Where a thread keeps its marks. */
+  onVitals?(input: WorkerActorInput, vitals: SharedArrayBuffer): void;
   /** A line the agent's code printed: it must not reach the operator's terminal by itself. */
   onOutput(id: string, line: string): void;
   onDefect(error: unknown, where: string): void;

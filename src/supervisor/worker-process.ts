@@ -10,7 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
 import type { WorkerCommand } from '../contract/worker-protocol.ts';
+import { MONITOR_FD } from '../contract/vitals.ts';
+import { entryDir, toAutopsy } from './autopsy.ts';
 import { createChildLedger } from './child-sweep.ts';
+import { createMonitorLink, type MonitorLink } from './monitor-link.ts';
 import {
   crashError,
   createReportFilter,
@@ -28,6 +31,9 @@ const PIPES_MS = 1_000;
 /** Longest an exit is held back while what the worker started is ended. */
 const SWEEP_MS = 1_000;
 
+/** Node's, when its monitor ends a process that hung: nobody's debugger is meant, and nothing is waited for. */
+const NODE_NOTICE = 'Waiting for the debugger to disconnect...';
+
 export function createWorkerProcess(options: WorkerHostOptions) {
   return fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) =>
     hostProcess({ input, report: sendBack, receive }, options),
@@ -38,9 +44,12 @@ export function createWorkerProcess(options: WorkerHostOptions) {
 export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): () => void {
   const { id } = port.input.agent.spec;
   const children = createChildLedger(port.input.agent.spec.dir, options.onDefect);
-  const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
+  const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => {
+    if (line !== NODE_NOTICE) options.onOutput(id, line);
+  });
   const child = forkWorker(port, options);
   if (!child) return () => {};
+  const monitor = createMonitorLink(child.stdio[MONITOR_FD], options.clock);
   let hasExited = false;
   let startError: WireError | undefined;
 
@@ -80,8 +89,9 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
       children.kill();
       return;
     }
-    // There is no reading of another process: the rung between asking and killing does not exist here.
+    // Cutting into it would save nothing that SIGKILL does not: that rung of the ladder does not exist here.
     if (command.type === 'terminate' || command.type === 'interrupt') killGroup(child, onDefect);
+    else if (command.type === 'examine') void examine(monitor, port, options, output.tail());
     else send(child, command, onDefect);
   });
   return () => {
@@ -98,13 +108,25 @@ function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProc
       detached: true,
       execArgv: [],
       env: workerEnv(process.env),
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // The last one leads to the agent's own monitor.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],
     });
   } catch (cause) {
     options.onDefect(cause, `start of ${id}`);
     port.report({ type: 'worker.exited', exitCode: 1, error: crashError(cause, []) });
     return undefined;
   }
+}
+
+async function examine(
+  monitor: MonitorLink,
+  port: WorkerHostPort,
+  options: WorkerHostOptions,
+  output: readonly string[],
+): Promise<void> {
+  const { activities, ...examination } = await monitor.examine();
+  const places = { dir: port.input.agent.spec.dir, ownDir: entryDir(options.entry), output };
+  port.report({ type: 'worker.examined', autopsy: await toAutopsy(examination, activities, places) });
 }
 
 function within(work: Promise<void>, { clock }: WorkerHostOptions): Promise<void> {

@@ -6,6 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
+import { readVitals, VITALS_BYTES } from '../contract/vitals.ts';
+import { entryDir, frameText, toAutopsy } from './autopsy.ts';
 import { createChildLedger } from './child-sweep.ts';
 import { createInterrupter, type Interrupter } from './interrupt.ts';
 import {
@@ -39,8 +41,10 @@ export function hostThread(
   const { id } = port.input.agent.spec;
   const children = createChildLedger(port.input.agent.spec.dir, options.onDefect);
   const output = createWorkerOutput(port.input.agent.settings.secrets, (line) => options.onOutput(id, line));
-  const worker = spawnThread(port, options);
+  const vitals = new SharedArrayBuffer(VITALS_BYTES);
+  const worker = spawnThread(port, options, vitals);
   if (!worker) return () => {};
+  options.onVitals?.(port.input, vitals);
   let error: WireError | undefined;
   let hasExited = false;
   let reading: Promise<void> = Promise.resolve();
@@ -74,7 +78,8 @@ export function hostThread(
       if (hasExited) return;
       if (command.type === 'killChildren') children.kill();
       else if (command.type === 'terminate') void worker.terminate();
-      else if (command.type === 'interrupt') reading = autopsy(worker, port, interrupter);
+      else if (command.type === 'interrupt') reading = interrupt(worker, port, interrupter);
+      else if (command.type === 'examine') reading = examine(worker, vitals, port, options, interrupter, output.tail());
       else worker.postMessage(command);
     } catch (cause) {
       options.onDefect(cause, `${command.type} of ${id}`);
@@ -86,13 +91,17 @@ export function hostThread(
   };
 }
 
-function spawnThread(port: WorkerHostPort, options: WorkerHostOptions): Worker | undefined {
+function spawnThread(
+  port: WorkerHostPort,
+  options: WorkerHostOptions,
+  vitals: SharedArrayBuffer,
+): Worker | undefined {
   const { id } = port.input.agent.spec;
   try {
     const { entry } = options;
     return new Worker(entry.startsWith('file:') ? new URL(entry) : pathToFileURL(entry), {
       name: `agent:${id}`,
-      workerData: options.toInit(port.input),
+      workerData: { ...options.toInit(port.input), vitals },
       env: workerEnv(process.env),
       execArgv: [],
       stdout: true,
@@ -105,9 +114,25 @@ function spawnThread(port: WorkerHostPort, options: WorkerHostOptions): Worker |
   }
 }
 
-async function autopsy(worker: Worker, port: WorkerHostPort, interrupter: Interrupter): Promise<void> {
+async function interrupt(worker: Worker, port: WorkerHostPort, interrupter: Interrupter): Promise<void> {
   const read = await interrupter.interrupt(worker);
-  port.report({ type: 'worker.interrupted', stack: read === 'no answer' ? read : read.stack });
+  const stack = read === 'no answer' ? read : read.frames.map(frameText);
+  port.report({ type: 'worker.interrupted', stack });
+}
+
+async function examine(
+  worker: Worker,
+  vitals: SharedArrayBuffer,
+  port: WorkerHostPort,
+  options: WorkerHostOptions,
+  interrupter: Interrupter,
+  output: readonly string[],
+): Promise<void> {
+  // Before it is ended: its way out changes them.
+  const { activities } = readVitals(vitals);
+  const examination = await interrupter.examine(worker, vitals);
+  const places = { dir: port.input.agent.spec.dir, ownDir: entryDir(options.entry), output };
+  port.report({ type: 'worker.examined', autopsy: await toAutopsy(examination, activities, places) });
 }
 
 function withOutput(error: WireError | undefined, exitCode: number, output: WorkerOutput): WireError {

@@ -13,7 +13,7 @@ test('beats, progress and activities are seen by whoever shares the memory', () 
   vitals.enter('storage', 'commit of 12');
   assert.deepEqual(readVitals(buffer), {
     beats: 2,
-    progress: 1,
+    progress: 2,
     activities: [
       { kind: 'bridge', detail: 'bridge wetter ☂', sinceMs: 5 },
       { kind: 'storage', detail: 'commit of 12', sinceMs: 5 },

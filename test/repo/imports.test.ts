@@ -8,6 +8,8 @@ const SRC = join(ROOT, 'src');
 /** folder → folders it may import besides itself. docs/architecture.md draws the picture of this table. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   contract: [],
+  // Reads stuck JavaScript; from the main thread for threads, from beside the agent in a process.
+  autopsy: ['contract'],
   logging: ['contract'],
   storage: ['contract', 'logging'],
   vault: ['contract', 'logging', 'storage'],
@@ -17,9 +19,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bridges: ['contract', 'logging'],
   gateway: ['contract', 'logging'],
   // storage: the directory's lock, which an agent's process takes as well
-  supervisor: ['contract', 'logging', 'gateway', 'storage'],
+  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage'],
   actors: ['contract', 'logging', 'storage', 'vault', 'models', 'usage', 'mcp', 'bridges', 'gateway'],
-  boot: ['contract'],
+  boot: ['contract', 'autopsy'],
 };
 
 /** What it may know of only by name: `import type`. Handlers take interfaces, and some of these are named there. */

@@ -107,6 +107,11 @@ export class TurnEngine implements TurnService {
     return { running: this.#running.size, waiting: this.#live.size - this.#running.size };
   }
 
+  /** Which turns run, for people. */
+  running(): readonly string[] {
+    return [...this.#running].map(({ turnId, sessionId }) => `turn ${turnId} of session ${sessionId}`);
+  }
+
   /** No turn begins from here on. On `restart` new messages are still journalled and queued; on `stop` refused. */
   beginDrain(reason: ShutdownReason): void {
     this.#draining = reason;

@@ -22,6 +22,8 @@ export interface TurnRunnerOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
+  /** Marks a call to a model of somebody else's code; what it gives back ends the mark. */
+  readonly enterModel?: (detail: string) => () => void;
   /** Called with every step of useful work. */
   readonly onProgress: () => void;
   readonly onDefect: (error: unknown, where: string) => void;
@@ -113,18 +115,23 @@ export class TurnRunner {
   }
 
   async #answer(turn: Turn, call: ModelCall): Promise<string> {
-    const { model, onProgress } = this.#options;
+    const { model, enterModel, onProgress } = this.#options;
     let text = '';
     let seq = 0;
-    for await (const part of model.stream(call)) {
-      // Ended from outside: whatever still comes is nobody's.
-      if (call.cause) throw call.cause;
-      onProgress();
-      if (part.type !== 'text') continue;
-      text += part.delta;
-      if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.delta(turn, ++seq, part.delta));
+    const leave = enterModel?.(`turn ${turn.turnId} session ${turn.sessionId}`);
+    try {
+      for await (const part of model.stream(call)) {
+        // Ended from outside: whatever still comes is nobody's.
+        if (call.cause) throw call.cause;
+        onProgress();
+        if (part.type !== 'text') continue;
+        text += part.delta;
+        if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.delta(turn, ++seq, part.delta));
+      }
+      return text;
+    } finally {
+      leave?.();
     }
-    return text;
   }
 
   #fail(turn: Turn, error: unknown): void {

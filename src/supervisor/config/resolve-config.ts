@@ -71,6 +71,8 @@ export function resolveSpec(id: string, dir: string, section: Config['supervisor
     startTimeoutMs: section?.start_timeout_ms ?? DEFAULT_SPEC.startTimeoutMs,
     drainMs: section?.drain_ms ?? DEFAULT_SPEC.drainMs,
     closeMs: section?.close_ms ?? DEFAULT_SPEC.closeMs,
+    hangMs: section?.hang_ms ?? DEFAULT_SPEC.hangMs,
+    nativeStallMs: section?.native_stall_ms ?? DEFAULT_SPEC.nativeStallMs,
     memorySoftBytes: toBytes(section?.memory_soft_mb),
     memoryHardBytes: toBytes(section?.memory_hard_mb),
   };

@@ -46,6 +46,10 @@ export function createHumanReport(options: ReportOptions): Report {
       const about = id === undefined ? '' : `${plainText(id)}: `;
       err.write(`${errColors.yellow('warning')}: ${about}${indented(warning.message)}\n`);
     },
+    incident({ text, file }, id) {
+      const details = file === undefined ? '' : ` (${plainText(file)})`;
+      err.write(`${errColors.red('incident')}: ${plainText(id)} ${indented(text)}${details}\n`);
+    },
     async settled(agents) {
       // Loaded when everything runs: the table is no reason to start later.
       const { agentTable } = await import('./agent-table.ts');

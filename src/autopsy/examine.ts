@@ -1,0 +1,132 @@
+/**
+ * The talk with JavaScript that is stuck, over any channel to its inspector: pause, read, let it go on, look whether it
+ * lives after all, and only then end it. One that had merely been away in a long native call answers at the first
+ * moment it is back, so an answer alone proves no hang. It is ended by an exit that is evaluated while it is paused:
+ * `Runtime.terminateExecution` unwinds first into a thread that is not stopping yet, which ended the whole process with
+ * "async hook stack has become corrupted" in two of three runs on `Atomics.wait`.
+ */
+import { AGENT_FACTS, type AgentFacts, toAgentFacts } from '../contract/vitals.ts';
+
+/** Exit code of what was ended this way. */
+export const INTERRUPTED_EXIT_CODE = 71;
+export const EXIT_EXPRESSION = `process.exit(${INTERRUPTED_EXIT_CODE})`;
+
+/** One function on the stack, innermost first. Line and column begin at 1. */
+export interface Frame {
+  readonly name: string;
+  readonly url: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface HeapUse {
+  readonly usedBytes: number;
+  readonly totalBytes: number;
+}
+
+/**
+ * `ended`: it hung and was told to exit. `alive`: its loop turned while it was looked at, nothing was done.
+ * `native`: it did not answer. `unreachable`: there is nobody who could look.
+ */
+export interface Examination {
+  readonly outcome: 'ended' | 'alive' | 'native' | 'unreachable';
+  readonly frames: readonly Frame[];
+  readonly heap: HeapUse | undefined;
+  readonly facts: AgentFacts | undefined;
+}
+
+export const NO_ANSWER: Examination = {
+  outcome: 'native',
+  frames: [],
+  heap: undefined,
+  facts: undefined,
+};
+
+/** The inspector of one thread. Answers that never come are cut off by whoever closes the channel. */
+export interface Debuggee {
+  /** Rejects where the method fails. */
+  post(method: string, params?: object): Promise<unknown>;
+  /** The next pause. */
+  paused(): Promise<PausedParams>;
+  /** Where a script came from; frames themselves do not say. */
+  urlOf(scriptId: string): string;
+}
+
+export interface PausedParams {
+  readonly callFrames: readonly {
+    readonly functionName: string;
+    readonly location: {
+      readonly scriptId: string;
+      readonly lineNumber: number;
+      readonly columnNumber?: number;
+    };
+  }[];
+}
+
+export interface Surroundings {
+  wait(ms: number): Promise<void>;
+  /** Whether the thread's loop turned, or its work went on, since this was last called. */
+  hasMoved(): boolean;
+  /** Told just before it is ended: it may be gone before anything else is heard of it. */
+  onEnding?(examination: Examination): void;
+}
+
+const FRAMES_MAX = 40;
+/** How long it is left alone between reading and ending: a loop that turns shows it within that time. */
+const SECOND_LOOK_MS = 100;
+/** For what the agent tells of itself while it is paused. */
+const FACTS_MS = 100;
+
+const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
+
+export async function examine(debuggee: Debuggee, surroundings: Surroundings): Promise<Examination> {
+  await debuggee.post('Debugger.enable');
+  const read = await readPaused(debuggee);
+  surroundings.hasMoved();
+  await debuggee.post('Debugger.resume');
+  await surroundings.wait(SECOND_LOOK_MS);
+  if (surroundings.hasMoved()) return { ...read, outcome: 'alive' };
+  const again = debuggee.paused();
+  await debuggee.post('Debugger.pause');
+  const frames = toFrames(await again, debuggee);
+  const ended: Examination = { ...read, frames, outcome: 'ended' };
+  surroundings.onEnding?.(ended);
+  // Together: it must not run on before the exit. Whether it is answered does not matter: evaluating it fails, because
+  // what evaluates has ended.
+  await Promise.allSettled([
+    debuggee.post('Runtime.evaluate', { expression: EXIT_EXPRESSION }),
+    debuggee.post('Debugger.resume'),
+  ]);
+  return ended;
+}
+
+async function readPaused(debuggee: Debuggee): Promise<Omit<Examination, 'outcome'>> {
+  const paused = debuggee.paused();
+  await debuggee.post('Debugger.pause');
+  const frames = toFrames(await paused, debuggee);
+  const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
+  return { frames, heap, facts };
+}
+
+export function toFrames({ callFrames }: PausedParams, debuggee: Debuggee): readonly Frame[] {
+  return callFrames.slice(0, FRAMES_MAX).map(({ functionName, location }) => ({
+    name: functionName === '' ? '(anonymous)' : functionName,
+    url: debuggee.urlOf(location.scriptId),
+    line: location.lineNumber + 1,
+    column: (location.columnNumber ?? 0) + 1,
+  }));
+}
+
+export async function readHeap(debuggee: Debuggee): Promise<HeapUse | undefined> {
+  const { usedSize, totalSize } = (await debuggee.post('Runtime.getHeapUsage')) as Record<string, unknown>;
+  return typeof usedSize === 'number' && typeof totalSize === 'number'
+    ? { usedBytes: usedSize, totalBytes: totalSize }
+    : undefined;
+}
+
+/** The agent's own words: user code may have put anything in their place. */
+async function readFacts(debuggee: Debuggee): Promise<AgentFacts | undefined> {
+  const params = { expression: READ_FACTS, returnByValue: true, silent: true, timeout: FACTS_MS };
+  const { result } = (await debuggee.post('Runtime.evaluate', params)) as { result?: { value?: unknown } };
+  return typeof result?.value === 'string' ? toAgentFacts(result.value) : undefined;
+}

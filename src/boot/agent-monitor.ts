@@ -1,0 +1,81 @@
+/**
+ * A small thread beside the agent in an agent process: no port for a debugger is ever opened, and yet somebody can read
+ * the agent's stack while it is stuck, and end it so that its exit hooks run. It looks when the supervisor asks over a
+ * pipe of their own, and does nothing else.
+ */
+import { Session } from 'node:inspector';
+import { Socket } from 'node:net';
+import { workerData } from 'node:worker_threads';
+import {
+  type Debuggee,
+  type Examination,
+  examine,
+  NO_ANSWER,
+  type PausedParams,
+} from '../autopsy/examine.ts';
+import { type Activity, MONITOR_FD, readVitals } from '../contract/vitals.ts';
+
+const vitals = (workerData as { vitals: SharedArrayBuffer }).vitals;
+/** Longest the agent may take to answer before it counts as being in a native call. */
+const ANSWER_MS = 1_500;
+
+const pipe = new Socket({ fd: MONITOR_FD, readable: true, writable: true });
+pipe.setEncoding('utf8');
+// The supervisor is gone; the agent ends by itself.
+pipe.on('error', () => {});
+pipe.on('data', () => {
+  const { activities } = readVitals(vitals);
+  look(activities).then(
+    (examination) => answer(examination, activities),
+    () => answer(NO_ANSWER, activities),
+  );
+});
+
+function answer(examination: Examination, activities: readonly Activity[]): void {
+  pipe.write(`${JSON.stringify({ ...examination, activities })}\n`);
+}
+
+async function look(activities: readonly Activity[]): Promise<Examination> {
+  // A slow disk is waited for, never cut into.
+  if (activities.some(({ kind }) => kind === 'storage')) return NO_ANSWER;
+  const session = new Session();
+  session.connectToMainThread();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Examination>((resolve) => {
+    timer = setTimeout(() => resolve(NO_ANSWER), ANSWER_MS);
+  });
+  try {
+    let seen = readVitals(vitals);
+    const hasMoved = (): boolean => {
+      const before = seen;
+      seen = readVitals(vitals);
+      return seen.beats !== before.beats || seen.progress !== before.progress;
+    };
+    const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+    // The process ends before this thread can tell of it otherwise.
+    const onEnding = (examination: Examination): void => answer(examination, activities);
+    return await Promise.race([examine(openMain(session), { wait, hasMoved, onEnding }), late]);
+  } finally {
+    clearTimeout(timer);
+    session.disconnect();
+  }
+}
+
+function openMain(session: Session): Debuggee {
+  const urls = new Map<string, string>();
+  session.on('Debugger.scriptParsed', ({ params }) => void urls.set(params.scriptId, params.url));
+  return {
+    urlOf: (scriptId) => urls.get(scriptId) ?? 'unknown',
+    paused: () =>
+      new Promise((resolve) => {
+        session.once('Debugger.paused', ({ params }) => resolve(params as PausedParams));
+      }),
+    post: (method, params = {}) =>
+      new Promise((resolve, reject) => {
+        session.post(method, params, (error: Error | null, result: unknown) => {
+          if (error) reject(error);
+          else resolve(result);
+        });
+      }),
+  };
+}
