@@ -79,58 +79,34 @@ export function watch(hostFile, args) {
 
 /** One host, from its start to its end. */
 function startHost(hostFile, args, on) {
-  /** The exit code where the host cannot carry it: it has to end by a signal, or never was there. */
-  let announced;
-  let killedFor;
-  let silence;
   const host = spawn(process.execPath, [hostFile, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   const send = (message) => {
     if (host.connected) host.send(message, () => {}); // fails when the host has just ended: then `close` comes
   };
-  const kill = (reason) => {
-    killedFor = reason;
-    host.kill('SIGKILL');
-  };
-  host.on('message', (message) => {
-    switch (message?.type) {
-      case 'beat':
-        silence ??= createSilence(sharedClockMs());
-        silence.heard(sharedClockMs());
-        return on.heard();
-      case 'exiting':
-        announced = message.exitCode;
-        return;
-      case 'remember':
-        return on.remember(message.memory);
-      case 'stopping':
-        return on.stopping();
-      case 'forgive':
-        return on.forgive();
-      case 'replace':
-        if (on.mayReplace()) kill(message.reason);
-        else say(`the host asks to be replaced (${message.reason}), and has died too often: it goes on`);
-        return;
-    }
-  });
+  /** `announced`: the exit code where the host cannot carry it, because it has to end by a signal. */
+  const life = { host, send, silence: undefined, announced: undefined, killedFor: undefined };
+  host.on('message', (message) => hear(life, on, message));
   const ticking = setInterval(() => {
-    if (!silence?.tick(sharedClockMs(), () => isExcused(host.pid)) || killedFor) return;
-    kill('it did not answer for 10 s');
+    if (!life.silence?.tick(sharedClockMs(), () => isExcused(host.pid)) || life.killedFor) return;
+    kill(life, 'it did not answer for 10 s');
   }, TICK_MS);
   host.on('error', (error) => {
-    if (host.pid === undefined) killedFor = `it cannot be started: ${error.message}`;
+    if (host.pid === undefined) say(`cannot start the host process: ${error.message}`);
     // else a signal that came too late; `close` says the rest
   });
   // Not `exit`: that may come before the host's last message has been read.
   host.on('close', (code, signal) => {
     clearInterval(ticking);
-    if (host.pid === undefined) say(killedFor);
+    const { announced, killedFor } = life;
+    const exitCode = host.pid === undefined ? 1 : (code ?? 128 + constants.signals[signal]);
+    const how = host.pid === undefined ? 'it could not be started' : (signal ?? `exit code ${code}`);
     on.ended({
       pid: host.pid,
-      exitCode: announced ?? (host.pid === undefined ? 1 : (code ?? 128 + constants.signals[signal])),
+      exitCode: announced ?? exitCode,
       isAnnounced: announced !== undefined,
-      how: killedFor ?? signal ?? `exit code ${code}`,
+      how: killedFor ?? how,
     });
   });
   return {
@@ -140,6 +116,34 @@ function startHost(hostFile, args, on) {
       else host.kill(signal);
     },
   };
+}
+
+/** What a host says of itself. */
+function hear(life, on, message) {
+  switch (message?.type) {
+    case 'beat':
+      life.silence ??= createSilence(sharedClockMs());
+      life.silence.heard(sharedClockMs());
+      return on.heard();
+    case 'exiting':
+      life.announced = message.exitCode;
+      return;
+    case 'remember':
+      return on.remember(message.memory);
+    case 'stopping':
+      return on.stopping();
+    case 'forgive':
+      return on.forgive();
+    case 'replace':
+      if (on.mayReplace()) return kill(life, message.reason);
+      say(`the host asks to be replaced (${message.reason}), and has died too often: it goes on`);
+      return life.send({ type: 'kept' });
+  }
+}
+
+function kill(life, reason) {
+  life.killedFor = reason;
+  life.host.kill('SIGKILL');
 }
 
 /** Stopped, traced, or waiting for a disk: it could not have answered. Where there is no /proc nobody is excused. */

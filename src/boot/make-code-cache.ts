@@ -94,10 +94,16 @@ async function warmHostCache(dir: string): Promise<readonly Uint8Array[]> {
   const host = fork(join(__dirname, 'warm-host.cjs'), [join(dir, 'agent'), '--json', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
   });
+  host.send({ type: 'launched' });
   const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()));
   try {
     await withDeadline(settledOf(host), READY_MS, 'the host was not ready in time');
-    const written = new Promise((resolve) => host.once('message', resolve));
+    const written = new Promise<void>((resolve) => {
+      host.on('message', (message) => {
+        // It takes us for its launcher, and says that it lives.
+        if ((message as { codeCacheFile?: string }).codeCacheFile === codeCacheFile) resolve();
+      });
+    });
     host.send({ codeCacheFile });
     await withDeadline(written, READY_MS, 'the host gave no code cache in time');
     return [await readFile(codeCacheFile)];

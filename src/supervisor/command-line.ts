@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly isolation?: Isolation;
   readonly logLevel?: LogLevel;
   readonly json: boolean;
+  /** False: this process is the host itself, and whoever started it watches it. */
+  readonly watchdog: boolean;
 }
 
 export type CommandLine =
@@ -112,6 +114,7 @@ function runOptions(): readonly Option[] {
       'least level of logs/events.jsonl (its openagent.yaml, else info)',
     ).choices(LOG_LEVELS),
     new Option('--json', 'report one JSON object a line on stdout').default(false, 'a report for people'),
+    new Option('--no-watchdog', 'one process that nobody starts again: for systemd and containers'),
   ];
 }
 

@@ -8,6 +8,7 @@ export const EXIT_CODES = {
   usage: { code: 2, meaning: 'the command line is wrong; nothing was started' },
   noAgent: { code: 3, meaning: 'no agent could be started, or none is left running' },
   forced: { code: 4, meaning: 'agents were ended by force, or one could not be ended at all' },
+  hostLost: { code: 5, meaning: 'the host process died again and again; it is not started any more' },
 } as const satisfies Record<string, { code: number; meaning: string }>;
 
 export type ExitReason = keyof typeof EXIT_CODES;

@@ -16,7 +16,8 @@ import type { Report } from './report/report.ts';
 const PREPARED_AT_ONCE = 4;
 
 export interface RunDependencies {
-  readonly discover: () => Promise<Discovery>;
+  /** `alone`: ids of agents that may have killed the last host. */
+  readonly discover: () => Promise<Discovery & { readonly alone?: readonly string[] }>;
   readonly loadAgent: (dir: string) => Promise<{
     readonly prepared: PreparedAgent;
     readonly warnings: readonly WireError[];
@@ -24,6 +25,12 @@ export interface RunDependencies {
   readonly lock: (dir: string) => DirectoryLock;
   /** Ends what the agent's programs of an earlier life are, once nobody else can own them. */
   readonly sweep?: (dir: string) => Promise<void>;
+  /** Who is started alone now; undefined when that is over. */
+  readonly onTrial?: (id: string | undefined) => void;
+  /** A trial is over when the agent has lived for this long. */
+  readonly lived?: () => Promise<unknown>;
+  /** An agent that cannot be ended, while the others are to go on. */
+  readonly onWedged?: (status: AgentStatus) => void;
   readonly fleet: Fleet;
   readonly report: Report;
 }
@@ -72,6 +79,7 @@ class AgentRun implements Run {
   readonly #fallbacks = new Set<string>();
   /** Ids as given on the command line: the table is easier to read in that order than in that of preparation. */
   #order: readonly string[] = [];
+  #look: () => void = () => {};
   #isPreparing = true;
   #isStopping = false;
   #settled: Promise<void> | undefined;
@@ -85,7 +93,6 @@ class AgentRun implements Run {
     });
     dependencies.fleet.subscribe((event) => {
       if (event.type === 'agent.warning') dependencies.report.warning(event.warning, event.id);
-      else if (event.type === 'agent.incident') dependencies.report.incident(event.incident, event.id);
       else this.#changed(event.agent);
     });
   }
@@ -121,12 +128,41 @@ class AgentRun implements Run {
     for (const dir of found.created) report.created(dir);
     for (const { dir, error } of found.refused) this.#refuse(dir, error);
     // Not awaited one by one: an agent starts while the next one's configuration is still being read.
+    const alone = found.agents.filter(({ id }) => found.alone?.includes(id));
     for (const agent of found.agents) {
+      if (alone.includes(agent)) continue;
       this.#queue.add(() => this.#prepare(agent.dir)).catch((error: unknown) => report.defect(error));
     }
     await this.#queue.onIdle();
+    await this.#tryEach(alone);
     this.#isPreparing = false;
     this.#check();
+  }
+
+  /** One after the other, when all others have started: whoever kills the host then is known. */
+  async #tryEach(suspects: readonly { readonly id: string; readonly dir: string }[]): Promise<void> {
+    if (suspects.length === 0) return;
+    await this.#until(() => [...this.#statuses.values()].every(({ state }) => !UNDECIDED.has(state)));
+    for (const { id, dir } of suspects) {
+      if (this.#isStopping) return;
+      this.#on.onTrial?.(id);
+      await this.#prepare(dir);
+      await this.#until(() => !UNDECIDED.has(this.#statuses.get(id)?.state ?? 'refused'));
+      if (this.#statuses.get(id)?.state === 'running' && !this.#isStopping) await this.#on.lived?.();
+    }
+    this.#on.onTrial?.(undefined);
+  }
+
+  /** Looked at with each change; a stop ends all waiting. */
+  #until(isTrue: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#look = () => {
+        if (!isTrue() && !this.#isStopping) return;
+        this.#look = () => {};
+        resolve();
+      };
+      this.#look();
+    });
   }
 
   async #prepare(dir: string): Promise<void> {
@@ -158,6 +194,10 @@ class AgentRun implements Run {
     this.#statuses.set(status.id, status);
     this.#on.report.agent(status);
     if (status.transportNote !== undefined) this.#warnOfFallback(status.transportNote);
+    if (status.state === 'wedged' && before?.state !== 'wedged' && !this.#isStopping) {
+      this.#on.onWedged?.(status);
+    }
+    this.#look();
     if (before?.state !== status.state) this.#check();
   }
 
@@ -187,6 +227,7 @@ class AgentRun implements Run {
     if (this.#isStopping && !force) return;
     this.#isStopping = true;
     this.#queue.clear();
+    this.#look();
     this.#end(force).catch((error: unknown) => {
       this.#on.report.defect(error);
       this.#resolveEnded({ reason: 'defect', wedged: [], isHeld: true });

@@ -4,6 +4,7 @@
  * uWebSockets handles would abort the process, and what other agents had not written yet would be lost.
  */
 import { availableParallelism, homedir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import { acquireDirectoryLock } from '../storage/directory-lock.ts';
@@ -11,7 +12,9 @@ import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line.ts';
 import { loadAgent } from './config/load-agent.ts';
 import { discover } from './discovery.ts';
-import { EXIT_CODES, type ExitCode } from './exit-codes.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+import type { AgentStatus } from './fleet.ts';
+import { readBreadcrumb } from './read-breadcrumb.ts';
 import { createHumanReport } from './report/human-report.ts';
 import { createJsonReport } from './report/json-report.ts';
 import type { Report } from './report/report.ts';
@@ -19,6 +22,8 @@ import { type Run, type RunEnd, runAgents } from './run-agents.ts';
 import { startFleet } from './start-fleet.ts';
 import { createStopSignals } from './stop-signals.ts';
 import { readTokenOption } from './token-option.ts';
+import { type Aftermath, createAftermath } from './watchdog-aftermath.ts';
+import { channelOf, connectWatchdog, type LauncherSignal, type Watchdog } from './watchdog-link.ts';
 
 const HEARTBEAT_MS = 1_000;
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -30,6 +35,10 @@ const ABANDON_MS = 20_000;
 const LEFT_BEHIND_MS = 2_000;
 /** For the launcher to be told an exit code. */
 const TELL_MS = 200;
+/** An agent under suspicion has to live for this long before the next one is started. */
+const TRIAL_MS = 2_000;
+/** A native call may still return: only then are all agents restarted because of one. */
+const WEDGED_MS = 10_000;
 
 /** The clock that all processes of a machine share; the launcher stamps its signals with it. */
 const sharedClockMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
@@ -53,17 +62,36 @@ export async function supervise(invocation: Invocation): Promise<void> {
     process.exitCode = EXIT_CODES.usage.code;
     return;
   }
-  report.started(process.pid, invocation.version);
-  const run = start(invocation, token, report);
-  const end = createEnd(run, report);
-  listen(run, report, end);
+  const watchdog = await connectWatchdog(invocation.options.watchdog ? channelOf(process) : undefined);
+  const { launched } = watchdog;
+  report.started(process.pid, invocation.version, {
+    watchdog: watchdog.state(),
+    deaths: launched.death?.total ?? 0,
+  });
+  const aftermath = createAftermath({
+    launched,
+    clock: systemClock,
+    remember: watchdog.remember,
+    forgive: watchdog.forgive,
+    readCrumb: readBreadcrumb,
+  });
+  const host: Host = { report, watchdog, aftermath };
+  const run = start(invocation, token, host);
+  const end = createEnd(run, host);
+  listen(run, host, end);
   end(await run.ended);
+}
+
+interface Host {
+  readonly report: Report;
+  readonly watchdog: Watchdog;
+  readonly aftermath: Aftermath;
 }
 
 type End = (end: RunEnd) => void;
 
 /** How the process ends, whichever comes first: the run's own end, or a deadline. */
-function createEnd(run: Run, report: Report): End {
+function createEnd(run: Run, { report, watchdog }: Host): End {
   // The fleet alone decides when this process ends, also at a moment when all its agents wait to be restarted.
   const keptAlive = setInterval(() => {}, 2 ** 30);
   let hasEnded = false;
@@ -71,17 +99,19 @@ function createEnd(run: Run, report: Report): End {
     if (hasEnded) return;
     hasEnded = true;
     const exitCode = EXIT_CODES[reason].code;
-    report.stopped(exitCode, wedged);
-    if (isHeld) {
-      run.killProcesses();
-      killSelf(exitCode);
-      return;
-    }
-    clearInterval(keptAlive);
-    process.exitCode = exitCode;
-    // The launcher's channel would keep us: it is read for signals.
-    if (process.connected) process.disconnect();
-    setTimeout(() => process.exit(), LEFT_BEHIND_MS).unref();
+    // After a defect of ours agents are better off with a fresh host: unannounced, this end is taken for a death.
+    const isDeath = reason === 'defect' && watchdog.willRestart();
+    if (!isDeath) report.stopped(exitCode, wedged);
+    if (isHeld) run.killProcesses();
+    const told = isDeath ? Promise.resolve() : watchdog.exiting(exitCode);
+    void Promise.race([told, sleep(TELL_MS)]).then(() => {
+      if (isHeld) process.kill(process.pid, 'SIGKILL');
+      clearInterval(keptAlive);
+      process.exitCode = exitCode;
+      // The launcher's channel would keep us: it is read for signals.
+      watchdog.disconnect();
+      setTimeout(() => process.exit(), LEFT_BEHIND_MS).unref();
+    });
   };
 }
 
@@ -98,7 +128,7 @@ function openReport({ json }: RunOptions): Report {
 function start(
   { dirs, options, version, agentEntry }: Invocation,
   token: string | undefined,
-  report: Report,
+  { report, watchdog, aftermath }: Host,
 ): Run {
   const { host, port, transport, isolation, logLevel } = options;
   const overrides = {
@@ -113,8 +143,10 @@ function start(
   const dirById = new Map<string, string>();
   const load = async (dir: string) => {
     const loaded = await loadAgent(dir, { env: process.env, homeDir: homedir(), overrides });
-    dirById.set(loaded.prepared.spec.id, dir);
-    return loaded;
+    const { id } = loaded.prepared.spec;
+    dirById.set(id, dir);
+    const past = aftermath.takePast(id);
+    return past === undefined ? loaded : { ...loaded, prepared: { ...loaded.prepared, past } };
   };
   const fleet = startFleet({
     entry: agentEntry,
@@ -123,12 +155,22 @@ function start(
     startConcurrency: 2 * availableParallelism(),
     heartbeatMs: HEARTBEAT_MS,
     version,
+    hostBoot: aftermath.boot,
+    onRecord: (id, past) => aftermath.keeper.record(id, past),
     prepareAgain: async ({ spec }) => (await load(dirById.get(spec.id) ?? spec.dir)).prepared,
     onOutput: report.output,
     onDefect: report.defect,
   });
   return runAgents({
-    discover: () => discover(dirs, process.cwd()),
+    discover: async () => {
+      const found = await discover(dirs, process.cwd());
+      const verdict = await aftermath.judge(found.agents);
+      if (verdict) report.warning({ code: 'host.died', message: verdict.says }, verdict.charged?.id);
+      return { ...found, alone: verdict?.alone ?? [] };
+    },
+    onTrial: aftermath.tries,
+    lived: () => sleep(TRIAL_MS, undefined, { ref: false }),
+    onWedged: ({ id }) => askForAnother(id, () => fleet.agents(), watchdog, aftermath),
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),
@@ -138,47 +180,54 @@ function start(
 }
 
 /** From here on signals are wishes, and a defect stops the agents instead of cutting them off. */
-function listen(run: Run, report: Report, end: End): void {
+function listen(run: Run, { report, watchdog, aftermath }: Host, end: End): void {
+  const leave = (): void => {
+    aftermath.keeper.close();
+    watchdog.stopping();
+  };
   const signals = createStopSignals({
     nowMs: sharedClockMs,
     onDrain(signal) {
+      leave();
       report.stopping(signal, 'drain');
       run.drain();
     },
     onForce(signal) {
+      leave();
       report.stopping(signal, 'force');
       run.force();
       setTimeout(() => end({ reason: 'forced', wedged: [], isHeld: true }), FORCE_MS).unref();
     },
   });
   for (const signal of STOP_SIGNALS) process.on(signal, () => signals.receive(signal, sharedClockMs()));
-  process.on('message', (message: unknown) => {
-    if (isSignalMessage(message)) signals.receive(message.signal, message.sentMs);
+  watchdog.onSignal((message) => {
+    if (isStopSignal(message)) signals.receive(message.signal, message.sentMs);
   });
-  // The launcher may be killed without us noticing: agents matter, it does not.
-  process.channel?.unref();
+  watchdog.onLost(() => report.unwatched(process.pid));
+  watchdog.onReplaceRefused(() => aftermath.keeper.change({ culprit: undefined }));
   process.on('uncaughtException', (error) => {
     report.defect(error);
+    aftermath.keeper.close();
     run.abandon();
     setTimeout(() => end({ reason: 'defect', wedged: [], isHeld: true }), ABANDON_MS).unref();
   });
 }
 
-function isSignalMessage(
-  message: unknown,
-): message is { readonly signal: NodeJS.Signals; readonly sentMs: number } {
-  if (typeof message !== 'object' || message === null) return false;
-  const { type, signal, sentMs } = message as Record<string, unknown>;
-  return type === 'signal' && typeof sentMs === 'number' && STOP_SIGNALS.some((known) => known === signal);
+function isStopSignal({ signal, sentMs }: LauncherSignal): boolean {
+  return typeof sentMs === 'number' && STOP_SIGNALS.some((known) => known === signal);
 }
 
-/** The end of a process some of whose threads do not end. The launcher is told the exit code a signal cannot carry. */
-function killSelf(exitCode: ExitCode): void {
-  const kill = (): void => {
-    process.kill(process.pid, 'SIGKILL');
-  };
-  if (process.connected && process.send !== undefined) {
-    process.send({ type: 'exiting', exitCode }, kill);
-    setTimeout(kill, TELL_MS);
-  } else kill();
+/** An agent whose thread answers nobody can only be ended with the whole host. */
+function askForAnother(
+  id: string,
+  agents: () => readonly AgentStatus[],
+  watchdog: Watchdog,
+  { keeper }: Aftermath,
+): void {
+  setTimeout(() => {
+    if (!watchdog.willRestart() || agents().find((agent) => agent.id === id)?.state !== 'wedged') return;
+    keeper.change({ culprit: id });
+    keeper.flush();
+    watchdog.replace(`${id} does not end, whatever is tried`);
+  }, WEDGED_MS).unref();
 }

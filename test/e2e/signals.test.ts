@@ -104,11 +104,13 @@ test('the host and its agents live on when the launcher is killed, and still dra
   );
 });
 
-test('a host that is killed makes the launcher exit with 128 and the number of the signal', async (t) => {
+test('a host killed while it stops stays dead: 128 and the number of the signal', async (t) => {
   const place = await workplace(t, installed.bin);
-  await place.agent('hello');
+  await place.agent('hello', 'name: drains long\nsupervisor: { drain_ms: 600000 }\n');
   const running = command(t, place, ['--json', 'hello']);
   await running.event(isAgent('hello', 'running'));
+  running.launcher.kill('SIGTERM');
+  await running.event(isType('stopping'));
   process.kill(await running.hostPid(), 'SIGKILL');
   assert.equal(await running.exit, 137);
 });

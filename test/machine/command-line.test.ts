@@ -37,6 +37,7 @@ test('options and directories are told apart, in any order, with or without `run
     isolation: 'process',
     logLevel: 'debug',
     json: true,
+    watchdog: true,
   };
   const words = '--host ::1 --port 0 a --transport node --isolation=process --log-level debug b --json'.split(
     ' ',

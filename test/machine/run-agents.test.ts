@@ -246,12 +246,12 @@ function createWorld(options: WorldOptions) {
 function notingReport(note: (entry: string) => void): Report {
   return {
     started: () => {},
+    unwatched: () => {},
     expect: () => note('expect'),
     created: () => {},
     agent({ id, state, reason }) {
       if (state === 'refused') note(`agent ${id} refused ${reason?.code}`);
     },
-    incident: () => {},
     warning: ({ message }) => note(`warning ${message}`),
     async settled(agents) {
       const order = [...agents].map(({ id, state }) => `${id}:${state}`);

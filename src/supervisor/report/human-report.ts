@@ -34,6 +34,11 @@ export function createHumanReport(options: ReportOptions): Report {
   const line = (text: string): unknown => out.write(`${text}\n`);
   return {
     started: () => {}, // people see that it started by its agents
+    unwatched: (pid) =>
+      err.write(
+        `${errColors.yellow('warning')}: the launcher has ended; the agents go on, and nobody starts them again if ` +
+          `this process dies. Stop them with: kill ${pid}\n`,
+      ),
     expect(ids) {
       idChars = Math.min(ID_CHARS_MAX, Math.max(idChars, ...ids.map((id) => id.length)));
     },
@@ -46,10 +51,6 @@ export function createHumanReport(options: ReportOptions): Report {
       const about = id === undefined ? '' : `${plainText(id)}: `;
       err.write(`${errColors.yellow('warning')}: ${about}${indented(warning.message)}\n`);
     },
-    incident({ text, file }, id) {
-      const details = file === undefined ? '' : ` (${plainText(file)})`;
-      err.write(`${errColors.red('incident')}: ${plainText(id)} ${indented(text)}${details}\n`);
-    },
     async settled(agents) {
       // Loaded when everything runs: the table is no reason to start later.
       const { agentTable } = await import('./agent-table.ts');
@@ -60,7 +61,7 @@ export function createHumanReport(options: ReportOptions): Report {
     stopping(signal, how) {
       line(
         how === 'drain'
-          ? `${signal}: stopping; running turns may end (again after a second: all ends at once)`
+          ? `${signal}: stopping; running turns get time to end (again in a second or later: ends at once)`
           : `${signal}: ending everything at once`,
       );
     },
@@ -142,9 +143,8 @@ function hints(agents: readonly AgentStatus[]): readonly string[] {
   const url = agentUrl(isAny ? { host: '127.0.0.1', port: running.port } : running);
   return [
     '',
-    `ask one:    curl ${url}/api/health`,
-    `talk to it: ${url?.replace('http', 'ws')}/ws`,
-    'Ctrl-C stops all and lets running turns end; a second one ends all at once.',
+    `ask one: curl ${url}/api/health    talk to it: ${url?.replace('http', 'ws')}/ws`,
+    'Ctrl-C stops all and lets running turns end; a second Ctrl-C ends everything at once.',
   ];
 }
 

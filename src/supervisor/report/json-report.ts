@@ -12,14 +12,14 @@ export function createJsonReport(options: ReportOptions): Report {
     out.write(`${JSON.stringify({ ts: wallMs() / 1000, type, ...fields })}\n`);
   };
   return {
-    started: (pid, version) => write('started', { pid, version }),
+    started: (pid, version, life) => write('started', { pid, version, ...life }),
+    unwatched: (pid) => write('unwatched', { pid }),
     expect: () => {},
     created: (dir) => write('created', { dir }),
     agent(status) {
       if (isNews(status)) write('agent', toRecord(status));
     },
     warning: (warning, id) => write('warning', { id, ...warning }),
-    incident: ({ kind, text, file }, id) => write('incident', { id, kind, text, file }),
     settled: async (agents) => write('settled', { agents: agents.map(toRecord) }),
     stopping: (signal, how) => write('stopping', { signal, how }),
     stopped(exitCode, wedged) {

@@ -5,11 +5,12 @@
  */
 import type { ExitCode } from '../exit-codes.ts';
 import type { AgentStatus } from '../fleet.ts';
-import type { IncidentNotice } from '../incidents.ts';
 
 export interface Report {
   /** The first thing said: `pid` is the process to signal. */
-  started(pid: number, version: string): void;
+  started(pid: number, version: string, life?: HostLife): void;
+  /** The launcher has died; agents go on. Told once. */
+  unwatched(pid: number): void;
   /** Ids that will be reported on, so that columns line up. */
   expect(ids: readonly string[]): void;
   /** A directory that did not exist and was made. */
@@ -18,8 +19,6 @@ export interface Report {
   agent(status: AgentStatus): void;
   /** `id` is absent where the warning is about the command line or the supervisor itself. */
   warning(warning: ReportWarning, id: string | undefined): void;
-  /** An agent hung, stalled or was given up: what was found, and what is done about it. */
-  incident(incident: IncidentNotice, id: string): void;
   /** Once: every agent has started or failed for the first time. */
   settled(agents: readonly AgentStatus[]): Promise<void>;
   /** A signal came, and what is done about it. */
@@ -30,6 +29,12 @@ export interface Report {
   output(id: string, line: string): void;
   /** A failure nobody foresaw, with its stack. */
   defect(error: unknown, where?: string): void;
+}
+
+/** Whether somebody starts this host again, and how often that has happened. */
+export interface HostLife {
+  readonly watchdog: 'watched' | 'unwatched' | 'none';
+  readonly deaths: number;
 }
 
 /** Like a WireError; the command line's own warnings are no errors anybody is answered with. */

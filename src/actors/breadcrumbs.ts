@@ -1,0 +1,67 @@
+/**
+ * Keeps `<agent>/.crumb` at what the agent is in the middle of. Written synchronously, before the work begins: a native
+ * crash leaves no time afterwards. No fsync: the page cache outlives the process, and after a power cut nobody asks.
+ * Crumbs only serve to find a culprit, so a disk that refuses them is no reason to fail.
+ */
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { CRUMB_BYTES, CRUMB_FILE, createCrumbWriter } from '../contract/breadcrumb.ts';
+import type { Clock } from '../contract/clock.ts';
+import type { Activity } from '../contract/vitals.ts';
+
+export interface Breadcrumbs {
+  write(activities: readonly Activity[]): void;
+  /** Says that nothing is under way any more. */
+  close(): void;
+}
+
+export interface BreadcrumbOptions {
+  readonly dir: string;
+  readonly boot: string;
+  readonly incarnation: number;
+  readonly clock: Pick<Clock, 'wallMs'>;
+}
+
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
+
+export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOptions): Breadcrumbs {
+  const toText = createCrumbWriter({ pid: process.pid, boot, incarnation });
+  const buffer = Buffer.alloc(CRUMB_BYTES, SPACE);
+  buffer[CRUMB_BYTES - 1] = NEWLINE;
+  let written = 0;
+  let file = open(join(dir, CRUMB_FILE));
+
+  function write(activities: readonly Activity[]): void {
+    if (file === undefined) return;
+    const length = buffer.write(toText(clock.wallMs(), activities), 0, CRUMB_BYTES - 1, 'latin1');
+    if (length < written) buffer.fill(SPACE, length, written);
+    written = length;
+    try {
+      writeSync(file, buffer, 0, CRUMB_BYTES, 0);
+    } catch {
+      // The next one may succeed; see above.
+    }
+  }
+
+  write([]);
+  return {
+    write,
+    close: () => {
+      if (file === undefined) return;
+      write([]);
+      closeSync(file);
+      file = undefined;
+    },
+  };
+}
+
+/** A pipe of that name would block the agent, a link could lead anywhere. */
+function open(path: string): number | undefined {
+  const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  try {
+    return openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch {
+    return undefined;
+  }
+}
