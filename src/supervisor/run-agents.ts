@@ -93,6 +93,7 @@ class AgentRun implements Run {
     });
     dependencies.fleet.subscribe((event) => {
       if (event.type === 'agent.warning') dependencies.report.warning(event.warning, event.id);
+      else if (event.type === 'agent.incident') dependencies.report.incident(event.incident, event.id);
       else this.#changed(event.agent);
     });
   }

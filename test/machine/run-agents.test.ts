@@ -252,6 +252,7 @@ function notingReport(note: (entry: string) => void): Report {
     agent({ id, state, reason }) {
       if (state === 'refused') note(`agent ${id} refused ${reason?.code}`);
     },
+    incident: () => {},
     warning: ({ message }) => note(`warning ${message}`),
     async settled(agents) {
       const order = [...agents].map(({ id, state }) => `${id}:${state}`);

@@ -51,6 +51,10 @@ export function createHumanReport(options: ReportOptions): Report {
       const about = id === undefined ? '' : `${plainText(id)}: `;
       err.write(`${errColors.yellow('warning')}: ${about}${indented(warning.message)}\n`);
     },
+    incident({ text, file }, id) {
+      const details = file === undefined ? '' : ` (${plainText(file)})`;
+      err.write(`${errColors.red('incident')}: ${plainText(id)} ${indented(text)}${details}\n`);
+    },
     async settled(agents) {
       // Loaded when everything runs: the table is no reason to start later.
       const { agentTable } = await import('./agent-table.ts');
@@ -61,7 +65,7 @@ export function createHumanReport(options: ReportOptions): Report {
     stopping(signal, how) {
       line(
         how === 'drain'
-          ? `${signal}: stopping; running turns get time to end (again in a second or later: ends at once)`
+          ? `${signal}: stopping; running turns may end (again after a second: all ends at once)`
           : `${signal}: ending everything at once`,
       );
     },
@@ -143,8 +147,9 @@ function hints(agents: readonly AgentStatus[]): readonly string[] {
   const url = agentUrl(isAny ? { host: '127.0.0.1', port: running.port } : running);
   return [
     '',
-    `ask one: curl ${url}/api/health    talk to it: ${url?.replace('http', 'ws')}/ws`,
-    'Ctrl-C stops all and lets running turns end; a second Ctrl-C ends everything at once.',
+    `ask one:    curl ${url}/api/health`,
+    `talk to it: ${url?.replace('http', 'ws')}/ws`,
+    'Ctrl-C stops all and lets running turns end; a second one ends all at once.',
   ];
 }
 

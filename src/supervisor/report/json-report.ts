@@ -20,6 +20,7 @@ export function createJsonReport(options: ReportOptions): Report {
       if (isNews(status)) write('agent', toRecord(status));
     },
     warning: (warning, id) => write('warning', { id, ...warning }),
+    incident: ({ kind, text, file }, id) => write('incident', { id, kind, text, file }),
     settled: async (agents) => write('settled', { agents: agents.map(toRecord) }),
     stopping: (signal, how) => write('stopping', { signal, how }),
     stopped(exitCode, wedged) {

@@ -5,6 +5,7 @@
  */
 import type { ExitCode } from '../exit-codes.ts';
 import type { AgentStatus } from '../fleet.ts';
+import type { IncidentNotice } from '../incidents.ts';
 
 export interface Report {
   /** The first thing said: `pid` is the process to signal. */
@@ -19,6 +20,8 @@ export interface Report {
   agent(status: AgentStatus): void;
   /** `id` is absent where the warning is about the command line or the supervisor itself. */
   warning(warning: ReportWarning, id: string | undefined): void;
+  /** An agent hung, stalled or was given up: what was found, and what is done about it. */
+  incident(incident: IncidentNotice, id: string): void;
   /** Once: every agent has started or failed for the first time. */
   settled(agents: readonly AgentStatus[]): Promise<void>;
   /** A signal came, and what is done about it. */
