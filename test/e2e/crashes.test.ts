@@ -20,6 +20,11 @@ const FAULTS = [
   { command: 'reject', code: 'agent.crashed', says: /rejected as told/ },
   { command: 'exit', code: 'agent.exited', says: /code 3/ },
 ] as const;
+/** Only a process of its own may be killed: a thread has none. */
+const PROCESS_FAULTS = [
+  ...FAULTS,
+  { command: 'kill', code: 'agent.exited', says: /ended by SIGKILL/ },
+] as const;
 
 for (const isolation of ISOLATIONS) {
   for (const transport of isolation === 'thread' ? THREAD_TRANSPORTS : [asked ?? 'auto']) {
@@ -27,7 +32,7 @@ for (const isolation of ISOLATIONS) {
       const fleet = await startFaulty(t, { isolation, args: ['--transport', transport] });
       const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
       const port = fleet.agent('faulty').port;
-      for (const [index, fault] of FAULTS.entries()) {
+      for (const [index, fault] of faultsOf(isolation).entries()) {
         const socket = await openChat(t, fleet.agent('faulty').wsUrl, { clientId: 'hit' });
         command(fleet, fault.command);
         const down = await fleet.event(isDown(index + 1), fault.command);
@@ -51,78 +56,91 @@ for (const isolation of ISOLATIONS) {
 }
 
 for (const isolation of ISOLATIONS) {
-  test(`turns accepted before the agent ends reach their returning client under the same turn_id (${isolation})`, async (t) => {
+  test(`a bridge restarts alone, and turns survive their agent (${isolation})`, async (t) => {
     const fleet = await startFaulty(t, { isolation });
-    const before = await openChat(t, fleet.agent('faulty').wsUrl, { clientId: 'returning' });
-    for (const session of ['a', 'b']) before.send({ type: 'message', text: 'one two', session_id: session });
-    before.send({ type: 'message', text: 'waits', session_id: 'a' });
-    const accepted = [
-      await before.frame((frame) => frame.type === 'status' && frame.session_id === 'a'),
-      await before.frame((frame) => frame.type === 'status' && frame.session_id === 'b'),
-      await before.frame((frame) => frame.type === 'queued'),
-    ];
-    command(fleet, 'exit');
-    await before.closed();
-    assert.deepEqual(before.frames.filter(isResponse), [], 'it ended in the middle of them');
-    await fleet.event(isUp(1), 'up again');
-    const after = await openChat(t, fleet.agent('faulty').wsUrl, { clientId: 'returning' });
-    for (const [index, text] of ['echo: one two', 'echo: one two', 'echo: waits'].entries()) {
-      const id = accepted[index]?.turn_id;
-      const response = await after.frame(
-        (frame) => isResponse(frame) && frame.turn_id === id,
-        `answer ${id}`,
+    await t.test('a bridge whose run throws or rejects restarts alone', async (t) => {
+      const { dir, url, wsUrl } = fleet.agent('faulty');
+      const chat = await openChat(t, wsUrl, { clientId: 'stays' });
+      const info = await agentInfo(url);
+      const eventsBefore = fleet.events.length;
+      const ran = (times: number) => () =>
+        logOf(dir).filter(({ event }) => event === 'fault.running').length >= times;
+      await eventually(ran(1), 'the bridge runs');
+      command(fleet, 'run rejects, then throws');
+      await eventually(ran(3), 'the bridge runs again');
+      await answers(chat, 'meanwhile');
+      assert.deepEqual(await agentInfo(url), info, 'the same incarnation');
+      assert.deepEqual(fleet.events.slice(eventsBefore), [], 'the supervisor has nothing to tell');
+      const errors = logOf(dir).filter(({ event }) => event === 'bridge.error');
+      assert.deepEqual(
+        errors.map(({ name, error }) => [name, error]),
+        [
+          ['fault', 'run rejected as told'],
+          ['fault', 'run threw as told'],
+        ],
       );
-      assert.equal(response.text, text);
-    }
-    assert.equal(after.frames.filter(isResponse).length, 3);
-    await fleet.stop();
-  });
-
-  test(`a bridge whose run throws or rejects restarts alone (${isolation})`, async (t) => {
-    const fleet = await startFaulty(t, { isolation });
-    const { dir, url, wsUrl } = fleet.agent('faulty');
-    const chat = await openChat(t, wsUrl, { clientId: 'stays' });
-    const info = await agentInfo(url);
-    const eventsBefore = fleet.events.length;
-    const ran = (times: number) => () =>
-      logOf(dir).filter(({ event }) => event === 'fault.running').length >= times;
-    await eventually(ran(1), 'the bridge runs');
-    command(fleet, 'run rejects, then throws');
-    await eventually(ran(3), 'the bridge runs again');
-    await answers(chat, 'meanwhile');
-    assert.deepEqual(await agentInfo(url), info, 'the same incarnation');
-    assert.deepEqual(fleet.events.slice(eventsBefore), [], 'the supervisor has nothing to tell');
-    const errors = logOf(dir).filter(({ event }) => event === 'bridge.error');
-    assert.deepEqual(
-      errors.map(({ name, error }) => [name, error]),
-      [
-        ['fault', 'run rejected as told'],
-        ['fault', 'run threw as told'],
-      ],
-    );
-    await fleet.stop();
-  });
-
-  test(`a bridge talks to its agent as a client (${isolation})`, async (t) => {
-    const fleet = await startFleet(t, {
-      agents: ['bridged'],
-      isolation,
-      yaml: () =>
-        'model: { provider: echo }\nchannels:\n  websocket: { token: a-token-of-the-test }\n  round-trip: { says: hello }\n',
-      prepare: (place) => {
-        copyBridge(join(place, 'bridged'), 'round-trip.mjs');
-        symlinkSync(NODE_MODULES, join(place, 'bridged/node_modules'));
-      },
     });
-    const { dir } = fleet.agent('bridged');
-    const entry = await eventually(() => logOf(dir).find(({ event }) => event === 'round.trip'), 'answer');
-    assert.equal(entry.text, 'echo: hello');
-    assert.equal(entry.bridge, 'round-trip');
+    await t.test(
+      'turns accepted before the end reach their returning client under the same turn_id',
+      async (t) => {
+        const before = await openChat(t, fleet.agent('faulty').wsUrl, { clientId: 'returning' });
+        for (const session of ['a', 'b']) before.send({ type: 'message', text: 'one', session_id: session });
+        before.send({ type: 'message', text: 'waits', session_id: 'a' });
+        const accepted = [
+          await before.frame((frame) => frame.type === 'status' && frame.session_id === 'a'),
+          await before.frame((frame) => frame.type === 'status' && frame.session_id === 'b'),
+          await before.frame((frame) => frame.type === 'queued'),
+        ];
+        command(fleet, 'exit');
+        await before.closed();
+        assert.deepEqual(before.frames.filter(isResponse), [], 'it ended in the middle of them');
+        await fleet.event(isUp(1), 'up again');
+        const after = await openChat(t, fleet.agent('faulty').wsUrl, { clientId: 'returning' });
+        for (const [index, text] of ['echo: one', 'echo: one', 'echo: waits'].entries()) {
+          const id = accepted[index]?.turn_id;
+          const response = await after.frame(
+            (frame) => isResponse(frame) && frame.turn_id === id,
+            `answer ${id}`,
+          );
+          assert.equal(response.text, text);
+        }
+        assert.equal(after.frames.filter(isResponse).length, 3);
+      },
+    );
     await fleet.stop();
   });
 }
 
-/** `faulty` fails as the file `command` says; three times in a row are allowed. `calm` only serves. */
+test('a bridge talks to its agent as a client, in a thread and in a process', async (t) => {
+  const fleet = await startFleet(t, {
+    agents: ISOLATIONS,
+    yaml: (isolation) => `model: { provider: echo }
+supervisor: { isolation: ${isolation} }
+channels:
+  websocket: { token: a-token-of-the-test }
+  round-trip: { says: hello }
+`,
+    prepare: (place) => {
+      for (const id of ISOLATIONS) {
+        copyBridge(join(place, id), 'round-trip.mjs');
+        symlinkSync(NODE_MODULES, join(place, id, 'node_modules'));
+      }
+    },
+  });
+  for (const id of ISOLATIONS) {
+    const { dir } = fleet.agent(id);
+    const entry = await eventually(() => logOf(dir).find(({ event }) => event === 'round.trip'), 'answer');
+    assert.equal(entry.text, 'echo: hello');
+    assert.equal(entry.bridge, 'round-trip');
+  }
+  await fleet.stop();
+});
+
+function faultsOf(isolation: FleetProcessOptions['isolation']) {
+  return isolation === 'process' ? PROCESS_FAULTS : FAULTS;
+}
+
+/** `faulty` fails as the file `command` says, and may fail once in each way. `calm` only serves. */
 function startFaulty(t: TestContext, options: FleetProcessOptions): Promise<FleetProcess> {
   return startFleet(t, {
     ...options,
@@ -130,10 +148,10 @@ function startFaulty(t: TestContext, options: FleetProcessOptions): Promise<Flee
     yaml: (id) =>
       id === 'calm'
         ? 'model: { provider: echo }\n'
-        : `model: { provider: echo, delay_ms: 100 }
+        : `model: { provider: echo, delay_ms: 300 }
 channels:
   fault: {}
-supervisor: { intensity: 3, backoff_ms_min: 50, backoff_ms_max: 100 }
+supervisor: { intensity: ${faultsOf(options.isolation).length}, backoff_ms_min: 50, backoff_ms_max: 100 }
 `,
     prepare: (place) => copyBridge(join(place, 'faulty'), 'fault.mjs'),
   });
