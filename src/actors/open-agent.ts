@@ -26,6 +26,7 @@ import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
+import { openBreadcrumbs } from './breadcrumbs.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
@@ -33,6 +34,7 @@ import { startMonitor } from './monitor.ts';
 import type { AgentPort } from './run-worker.ts';
 import { TurnEngine } from './turns/turn-engine.ts';
 
+const WRITER_POLL_MS = 25;
 const CLOSE_CODES = { restart: 1012, stop: 1001 } as const satisfies Record<ShutdownReason, number>;
 /** Of the time for closing: what sockets get for their closing handshakes. */
 const HANDSHAKE_SHARE = 0.25;
@@ -65,7 +67,25 @@ export async function openAgent(agent: AgentPort): Promise<AgentResources> {
 
 async function lockForWriting(init: WorkerInit, clock: Clock): Promise<DirectoryLock> {
   const { acquireDirectoryLock } = await import('../storage/directory-lock.ts');
-  return acquireDirectoryLock(init.dir, { version: init.version }, clock, '.writer');
+  const endMs = clock.monotonicMs() + (init.writerWaitMs ?? 0);
+  for (;;) {
+    try {
+      return acquireDirectoryLock(init.dir, { version: init.version }, clock, '.writer');
+    } catch (error) {
+      // Its predecessor, whose host has died, may still be on its way out.
+      const isLocked = AppError.is(error) && error.code === 'directory.locked';
+      if (!isLocked || clock.monotonicMs() >= endMs) throw error;
+    }
+    await new Promise<void>((resolve) => clock.setTimeout(resolve, WRITER_POLL_MS));
+  }
+}
+
+/** Read by the next host when this one dies with whatever is under way here. */
+function leaveCrumbs(init: WorkerInit, vitals: Vitals, clock: Clock): void {
+  const { dir, hostBoot: boot = '', incarnation } = init;
+  const crumbs = openBreadcrumbs({ dir, boot, incarnation, clock });
+  vitals.onChange = crumbs.write;
+  process.on('exit', crumbs.close);
 }
 
 function openLog(init: WorkerInit, clock: Clock): EventLog {
@@ -119,6 +139,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   const { init } = agent;
   const buffer = init.vitals ?? new SharedArrayBuffer(VITALS_BYTES);
   const vitals = createVitals(buffer, clock.wallMs);
+  leaveCrumbs(init, vitals, clock);
   const leaveStart = vitals.enter('start', 'start of the agent');
   if (init.isolation === 'process') startMonitor(buffer, log);
   const { settings } = init;
@@ -278,7 +299,10 @@ function createServices(
 }
 
 /** Bridges connect to the port really bound, not to the one that was preferred. */
-async function startUserBridges({ agent, clock, log, children, vitals }: Parts, port: number): Promise<BridgeRunner> {
+async function startUserBridges(
+  { agent, clock, log, children, vitals }: Parts,
+  port: number,
+): Promise<BridgeRunner> {
   const { init } = agent;
   const { host, token } = init.settings.gateway;
   if (init.settings.bridges.length === 0) return { states: () => [], stop: async () => {} };
