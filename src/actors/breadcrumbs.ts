@@ -11,6 +11,8 @@ import type { Activity } from '../contract/vitals.ts';
 
 export interface Breadcrumbs {
   write(activities: readonly Activity[]): void;
+  /** What is written now stays for a moment, whatever comes. */
+  hold(): void;
   /** Says that nothing is under way any more. */
   close(): void;
 }
@@ -22,6 +24,8 @@ export interface BreadcrumbOptions {
   readonly clock: Pick<Clock, 'wallMs'>;
 }
 
+/** Longer than a process that was sent a signal goes on. */
+const HOLD_MS = 1_000;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
 
@@ -29,11 +33,14 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
   const toText = createCrumbWriter({ pid: process.pid, boot, incarnation });
   const buffer = Buffer.alloc(CRUMB_BYTES, SPACE);
   buffer[CRUMB_BYTES - 1] = NEWLINE;
+  let current: readonly Activity[] = [];
   let written = 0;
+  let held: ReturnType<typeof setTimeout> | undefined;
   let file = open(join(dir, CRUMB_FILE));
 
   function write(activities: readonly Activity[]): void {
-    if (file === undefined) return;
+    current = activities;
+    if (file === undefined || held !== undefined) return;
     const length = buffer.write(toText(clock.wallMs(), activities), 0, CRUMB_BYTES - 1, 'latin1');
     if (length < written) buffer.fill(SPACE, length, written);
     written = length;
@@ -47,12 +54,34 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
   write([]);
   return {
     write,
+    hold: () => {
+      const underWay = current;
+      if (underWay.length === 0) write([{ kind: 'tool', detail: 'process.kill', sinceMs: clock.wallMs() }]);
+      current = underWay;
+      held ??= setTimeout(() => {
+        held = undefined;
+        write(current);
+      }, HOLD_MS).unref();
+    },
     close: () => {
-      if (file === undefined) return;
+      if (file === undefined || held !== undefined) return;
       write([]);
       closeSync(file);
       file = undefined;
     },
+  };
+}
+
+/**
+ * A signal to the own process is delivered to any of its threads, and this one may run on until that one has died: by
+ * then it would have written that it is over.
+ */
+export function holdForOwnSignals(crumbs: Breadcrumbs, host: NodeJS.Process = process): void {
+  const { kill } = host;
+  host.kill = (pid, signal) => {
+    // 0 and less are groups, as a rule this one's.
+    if (signal !== 0 && (pid === host.pid || pid <= 0)) crumbs.hold();
+    return kill.call(host, pid, signal);
   };
 }
 

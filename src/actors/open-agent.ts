@@ -26,7 +26,7 @@ import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
-import { openBreadcrumbs } from './breadcrumbs.ts';
+import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
@@ -86,6 +86,7 @@ function leaveCrumbs(init: WorkerInit, vitals: Vitals, clock: Clock): void {
   const crumbs = openBreadcrumbs({ dir, boot, incarnation, clock });
   vitals.onChange = crumbs.write;
   process.on('exit', crumbs.close);
+  if (init.isolation === 'thread') holdForOwnSignals(crumbs);
 }
 
 function openLog(init: WorkerInit, clock: Clock): EventLog {
