@@ -8,6 +8,7 @@ import { availableParallelism, cpus } from 'node:os';
 import Table from 'cli-table3';
 import type { Row } from './figures.ts';
 import { benchMemory, benchStart } from './fleet-start.ts';
+import { benchHostDeath } from './host-death.ts';
 import { benchRestart } from './restart.ts';
 import { benchHealth, benchTurns } from './throughput.ts';
 
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P4: benchStart,
   P5: benchMemory,
   P6: benchRestart,
+  P8: benchHostDeath,
 };
 
 const VERDICTS = new Map<boolean | undefined, string>([

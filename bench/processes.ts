@@ -17,6 +17,8 @@ export interface Running {
   readonly startMs: number;
   /** Resident memory of the process and its children, in bytes; undefined where /proc does not say. */
   residentBytes(): Promise<number | undefined>;
+  /** From what `provoke` does to its first child, the host, until all is ready once more, in milliseconds. */
+  readyAgainMs(provoke: (hostPid: number) => void): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -80,7 +82,16 @@ async function start(
   try {
     const port = await readUntilReady(child, createReader());
     const startMs = performance.now() - startedAt;
-    return { port, startMs, residentBytes: () => residentBytesOf(child), stop };
+    const readyAgainMs = async (provoke: (hostPid: number) => void): Promise<number> => {
+      const [hostPid] = await childrenOf(child);
+      if (hostPid === undefined) throw new Error('there is no host process');
+      const ready = readUntilReady(child, createReader());
+      const provokedAt = performance.now();
+      provoke(hostPid);
+      await ready;
+      return performance.now() - provokedAt;
+    };
+    return { port, startMs, residentBytes: () => residentBytesOf(child), readyAgainMs, stop };
   } catch (error) {
     await stop('SIGKILL');
     throw error;
@@ -116,14 +127,17 @@ function readUntilReady(child: ChildProcess, read: (line: string) => number | un
 
 async function residentBytesOf(child: ChildProcess): Promise<number | undefined> {
   try {
-    const root = `/proc/${child.pid}`;
-    const children = (await readFile(`${root}/task/${child.pid}/children`, 'utf8')).trim();
-    const pids = [child.pid, ...children.split(' ').filter((pid) => pid !== '')];
+    const pids = [child.pid, ...(await childrenOf(child))];
     const sizes = await Promise.all(pids.map((pid) => residentKibOf(`/proc/${pid}/status`)));
     return sizes.reduce((total, size) => total + size, 0) * 1024;
   } catch {
     return undefined; // not Linux
   }
+}
+
+async function childrenOf({ pid }: ChildProcess): Promise<readonly number[]> {
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim();
+  return children.split(' ').filter(Boolean).map(Number);
 }
 
 async function residentKibOf(statusFile: string): Promise<number> {
