@@ -110,17 +110,20 @@ function toOpenTurn(row: TurnRow): OpenTurn {
   };
 }
 
-/** Walks the table once, remembering how far it came, so that a call costs what is new and no more. */
+/**
+ * Walks the table once, remembering how far it came, and stops at the first turn that is too young or has not ended: ids
+ * grow with time. Looking for old turns behind that one would read the whole table, and hold up the agent meanwhile.
+ */
 function trim(db: Database, before: number, rowsMax: number): boolean {
   const mark = db.prepare(`SELECT value FROM journal_marks WHERE name = 'trimmed'`).get() as
     | { value: number }
     | undefined;
   const rows = db
-    .prepare(
-      'SELECT id FROM turns WHERE id > ? AND accepted_at < ? AND ended_at IS NOT NULL ORDER BY id LIMIT ?',
-    )
-    .all(mark?.value ?? 0, before, rowsMax) as { id: number }[];
-  const last = rows.at(-1)?.id;
+    .prepare('SELECT id, accepted_at, ended_at FROM turns WHERE id > ? ORDER BY id LIMIT ?')
+    .all(mark?.value ?? 0, rowsMax) as Pick<TurnRow, 'id' | 'accepted_at' | 'ended_at'>[];
+  const youngAt = rows.findIndex((row) => row.accepted_at >= before || row.ended_at === null);
+  const old = youngAt < 0 ? rows : rows.slice(0, youngAt);
+  const last = old.at(-1)?.id;
   if (last === undefined) return false;
   const cut = db.prepare('UPDATE turns SET text = NULL, attachments = NULL, open = 0 WHERE id = ?');
   const remember = db.prepare(
@@ -128,8 +131,8 @@ function trim(db: Database, before: number, rowsMax: number): boolean {
      ON CONFLICT(name) DO UPDATE SET value = excluded.value`,
   );
   db.transaction(() => {
-    for (const { id } of rows) cut.run(id);
+    for (const { id } of old) cut.run(id);
     remember.run(last);
   }).immediate();
-  return rows.length === rowsMax;
+  return old.length === rowsMax;
 }

@@ -117,6 +117,25 @@ describe('the journal', () => {
     s.journal.trim(Date.now() - 60_000, 10);
     assert.equal(s.rows()[0]?.text, 'a');
   });
+
+  test('reads no further than the first young turn when it looks for old ones', async (t) => {
+    const s = await openTurns(join(await tempDir(t), 'openagent.db'));
+    t.after(() => s.db.close());
+    for (const i of [0, 1, 2]) {
+      s.submit('a', { sessionId: `s${i}` });
+      (await until(() => s.model.calls[i], 'a model call')).answer('b');
+    }
+    await until(() => s.rows().every((row) => row.state === 'done') && s.rows()[2], 'three outcomes');
+    const age = s.db.prepare('UPDATE turns SET accepted_at = 0 WHERE id = ?');
+    const [first, , third] = s.rows();
+    for (const row of [first, third]) age.run(row?.id);
+    const minuteAgo = Date.now() - 60_000;
+    assert.equal(s.journal.trim(minuteAgo, 10), false);
+    assert.deepEqual(
+      s.rows().map((row) => row.text),
+      [null, 'a', 'a'],
+    );
+  });
 });
 
 describe('openDatabase', () => {
