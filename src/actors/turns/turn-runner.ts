@@ -73,7 +73,9 @@ export class TurnRunner {
 
   /** `stop`: it ends as cancelled, at once, also when the model does not listen. `drain`: it stays in the journal. */
   abort(turn: Turn, why: AbortCause): void {
-    if (turn.call) turn.call.abort(new TurnAborted(why));
+    // Its outcome waits for the disk: it stays to be written, but a drain does not wait for that.
+    if (turn.phase === 'ended') this.#onOver(turn);
+    else if (turn.call) turn.call.abort(new TurnAborted(why));
     // Still waiting for its place among the model calls.
     else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
     else this.#leave(turn);
