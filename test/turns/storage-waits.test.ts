@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { openTurns, type Setup, tempDir, until } from '../fixtures/turns.ts';
+import { FakeOutlet, openTurns, type Setup, tempDir, until } from '../fixtures/turns.ts';
 
 const BIG = 'x'.repeat(100_000);
 
@@ -44,5 +44,17 @@ describe('while the disk is full', () => {
     assert.equal(s.rows()[0]?.state, 'done');
     assert.equal(s.outlet.ends().filter((frame) => frame.type === 'response').length, 1);
     assert.equal(s.model.calls.length, 1);
+  });
+
+  test('a message sent again from a new socket is refused there', async (t) => {
+    const s = await start(t);
+    s.fill();
+    s.submit(BIG, { id: 'k' });
+    s.outlet.close();
+    const back = new FakeOutlet();
+    s.submit(BIG, { id: 'k', outlet: back });
+    const refusal = await until(() => back.ends()[0], 'the refusal');
+    assert.equal(refusal.code, 'storage.unavailable');
+    assert.equal(refusal.id, 'k');
   });
 });

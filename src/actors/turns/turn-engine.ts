@@ -62,7 +62,8 @@ export class TurnEngine implements TurnService {
     journal.accept({ id, sessionId, client, messageId, text, attachments, acceptedAtMs }, (error) => {
       if (!error) return this.#accepted(turn);
       this.#live.remove(turn);
-      outlet.send(refused(message, AppError.toWire(error)));
+      // Sent again meanwhile, from another socket perhaps: there somebody waits for an answer.
+      turn.outlet?.send(refused(message, AppError.toWire(error)));
     });
   }
 
