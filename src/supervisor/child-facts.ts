@@ -28,6 +28,7 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
     case 'worker.transportClosed':
       return { survivesTerminate: true };
     case 'worker.failed':
+    case 'memory.hard':
       return { failure: event.error };
     case 'judge.hung':
     case 'judge.stalled':

@@ -8,6 +8,7 @@ import { assign, emit, enqueueActions, fromCallback, fromPromise, not, sendTo, s
 import type { Clock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
+import type { Autopsy } from './autopsy.ts';
 import {
   blamedHang,
   hungError,
@@ -20,7 +21,6 @@ import {
 } from './child-facts.ts';
 import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart, toMonotonic } from './child-spec.ts';
 import type { WorkerChild } from './child-sweep.ts';
-import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
 import type { WorkerActorEvent, WorkerActorInput, WorkerHostEvent } from './worker-host.ts';
 
@@ -104,6 +104,11 @@ export interface ChildContext extends ChildInput {
 
 const STOP = { target: 'stopping', actions: { type: 'want', params: { intent: 'stop' } } } as const;
 const RESTART = { target: 'stopping', actions: { type: 'want', params: { intent: 'restart' } } } as const;
+/** Its neighbours need the memory: nothing is waited for. */
+const OVER_MEMORY = [
+  { guard: 'isProcess', target: 'killing', actions: 'remember' },
+  { target: 'interrupting', actions: 'remember' },
+] as const;
 
 export const childMachine = setup({
   types: {
@@ -214,10 +219,10 @@ export const childMachine = setup({
       const { intensity, periodMs } = context.agent.spec;
       return recordRestart(context.restarts, context.clock.monotonicMs(), periodMs).length > intensity;
     },
-    isUnreachable: ({ event }) =>
-      event.type === 'worker.examined' && event.autopsy.outcome === 'unreachable',
+    isUnreachable: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'unreachable',
     isAlive: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'alive',
     isEnded: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'ended',
+    isOverMemory: ({ context }) => context.failure?.code === 'agent.memory',
     isProcess: ({ context }) => context.agent.isolation === 'process',
     survivesTerminate: ({ context }) => context.survivesTerminate,
   },
@@ -306,6 +311,14 @@ export const childMachine = setup({
             stop: STOP,
             restart: RESTART,
             'worker.restartRequested': RESTART,
+            'memory.soft': {
+              target: 'stopping',
+              actions: [
+                { type: 'want', params: { intent: 'restart' } },
+                { type: 'reportWarning', params: ({ event }) => ({ warning: event.error }) },
+              ],
+            },
+            'memory.hard': OVER_MEMORY,
             'judge.hung': { target: 'hung', actions: 'remember' },
             'judge.stalled': { target: 'stalled', actions: 'remember' },
           },
@@ -313,7 +326,12 @@ export const childMachine = setup({
         /** It gives no sign of life: it is read, and ended if it is stuck in JavaScript. */
         hung: {
           entry: 'examine',
-          after: { examineTimeout: [{ guard: 'isProcess', target: 'killing', actions: 'blameHang' }, { target: 'stalled' }] },
+          after: {
+            examineTimeout: [
+              { guard: 'isProcess', target: 'killing', actions: 'blameHang' },
+              { target: 'stalled' },
+            ],
+          },
           on: {
             stop: STOP,
             restart: RESTART,
@@ -333,6 +351,8 @@ export const childMachine = setup({
             stop: STOP,
             restart: RESTART,
             'worker.restartRequested': RESTART,
+            // One that is in native code could not be interrupted.
+            'memory.hard': { guard: 'isProcess', target: 'killing', actions: 'remember' },
             'judge.recovered': { target: 'running', actions: 'forgetHang' },
             'judge.hung': { target: 'hung', actions: 'remember' },
             'judge.wedged': [
@@ -354,6 +374,7 @@ export const childMachine = setup({
             shutdownTimeout: [{ guard: 'isProcess', target: 'killing' }, { target: 'interrupting' }],
           },
           on: {
+            'memory.hard': OVER_MEMORY,
             stop: [
               {
                 guard: 'hastens',
@@ -408,12 +429,16 @@ export const childMachine = setup({
         'worker.childEnded': { actions: 'remember' },
         'worker.transportClosed': { actions: 'remember' },
         'worker.failed': { actions: 'remember' },
-        'worker.interrupted': {
-          actions: [
-            'remember',
-            { type: 'reportWarning', params: ({ event }) => ({ warning: hungError(event.stack) }) },
-          ],
-        },
+        'worker.interrupted': [
+          // It was not asked before; why it ends is told with its end.
+          { guard: 'isOverMemory', actions: 'remember' },
+          {
+            actions: [
+              'remember',
+              { type: 'reportWarning', params: ({ event }) => ({ warning: hungError(event.stack) }) },
+            ],
+          },
+        ],
         'worker.warning': {
           actions: { type: 'reportWarning', params: ({ event }) => ({ warning: event.warning }) },
         },

@@ -15,6 +15,7 @@ import type {
 } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
+import type { WorkerMemory } from './memory-sampler.ts';
 
 /** XState compares these invariantly: a stub must be typed with exactly these two. */
 export type WorkerActorEvent =
@@ -37,7 +38,7 @@ export type WorkerInterrupted = {
 };
 /** What was found in a worker that seemed to hang; made by its host. */
 export type WorkerExamined = { readonly type: 'worker.examined'; readonly autopsy: Autopsy };
-export type WorkerHostEvent = WorkerReport | WorkerExited | WorkerInterrupted | WorkerExamined;
+export type WorkerHostEvent = WorkerMemory | WorkerReport | WorkerExited | WorkerInterrupted | WorkerExamined;
 
 export interface WorkerHostOptions {
   /** Absolute path or `file:` URL of the worker's entry, a file that Node runs as it is. */
@@ -72,7 +73,7 @@ export function workerEnv(env: NodeJS.ProcessEnv): Record<string, string> {
 const MESSAGE_CHARS_MAX = 2_000;
 
 /** The reports in what a worker sends; of anything else, one warning. */
-export function createReportFilter(report: (event: WorkerReport) => void): (message: unknown) => void {
+function createReportFilter(report: (event: WorkerReport) => void): (message: unknown) => void {
   let hasWarned = false;
   return (message) => {
     const checked = toReport(message);
@@ -84,6 +85,17 @@ export function createReportFilter(report: (event: WorkerReport) => void): (mess
       report({ type: 'worker.warning', warning: { code: 'worker.protocol', message: text } });
     }
   };
+}
+
+/** For the host of a worker: whoever keeps count of it sees each report before the machine does. */
+export function filterReports(
+  port: WorkerHostPort,
+  listeners: readonly { note(report: WorkerReport): void }[],
+): (message: unknown) => void {
+  return createReportFilter((report) => {
+    for (const listener of listeners) listener.note(report);
+    port.report(report);
+  });
 }
 
 function toReport(message: unknown): WorkerReport | undefined {
@@ -171,6 +183,16 @@ function toWireError(value: unknown): WireError | undefined {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+/** What V8 prints or throws when the heap of a worker is full before anybody saw it coming. */
+const HEAP_FULL = /heap out of memory|ERR_WORKER_OUT_OF_MEMORY/;
+
+/** Undefined for any other end. */
+export function heapError(text: string, output: readonly string[]): WireError | undefined {
+  if (!HEAP_FULL.test(text)) return undefined;
+  const message = 'The agent filled its heap faster than it was looked at; it ended by that';
+  return { code: 'agent.memory', message, details: { output } };
 }
 
 /** What an uncaught error says of itself: anything can be thrown, `null` too. */

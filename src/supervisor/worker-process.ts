@@ -9,15 +9,17 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
-import type { WorkerCommand } from '../contract/worker-protocol.ts';
 import { MONITOR_FD } from '../contract/vitals.ts';
+import type { WorkerCommand } from '../contract/worker-protocol.ts';
 import { entryDir, toAutopsy } from './autopsy.ts';
 import { createChildLedger } from './child-sweep.ts';
+import { createMemorySampler, type MemorySampler, readResidentBytes } from './memory-sampler.ts';
 import { createMonitorLink, type MonitorLink } from './monitor-link.ts';
 import {
   crashError,
-  createReportFilter,
   exitedError,
+  filterReports,
+  heapError,
   type WorkerActorEvent,
   type WorkerActorInput,
   type WorkerHostOptions,
@@ -56,13 +58,11 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   const onDefect = (cause: unknown) => options.onDefect(cause, `process of ${id}`);
   output.read(child.stdout);
   output.read(child.stderr);
-  const filter = createReportFilter((report) => {
-    children.note(report);
-    port.report(report);
-  });
-  child.on('message', filter);
+  const memory = watchMemory(child, port, options);
+  child.on('message', filterReports(port, [children, memory]));
   onExit(child, options, (exitCode, signal, spawnError) => {
     hasExited = true;
+    memory.stop();
     const error = spawnError ?? startError ?? toExitError(exitCode, signal, output.tail());
     const exited = {
       type: 'worker.exited',
@@ -99,6 +99,16 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   };
 }
 
+function watchMemory(child: ChildProcess, port: WorkerHostPort, { clock }: WorkerHostOptions): MemorySampler {
+  return createMemorySampler({
+    spec: port.input.agent.spec,
+    clock,
+    read: async () => readResidentBytes(child.pid),
+    toBytes: ({ heapUsed, external }) => readResidentBytes(child.pid) ?? heapUsed + external,
+    report: port.report,
+  });
+}
+
 function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProcess | undefined {
   const { id } = port.input.agent.spec;
   try {
@@ -106,7 +116,7 @@ function forkWorker(port: WorkerHostPort, options: WorkerHostOptions): ChildProc
     return fork(entry.startsWith('file:') ? fileURLToPath(entry) : entry, [], {
       serialization: 'advanced',
       detached: true,
-      execArgv: [],
+      execArgv: heapLimit(port.input.agent.spec.memoryHardBytes),
       env: workerEnv(process.env),
       // The last one leads to the agent's own monitor.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe'],
@@ -127,6 +137,11 @@ async function examine(
   const { activities, ...examination } = await monitor.examine();
   const places = { dir: port.input.agent.spec.dir, ownDir: entryDir(options.entry), output };
   port.report({ type: 'worker.examined', autopsy: await toAutopsy(examination, activities, places) });
+}
+
+/** Whoever fills its heap within a second ends by V8 instead, alone. */
+function heapLimit(hardBytes: number | undefined): string[] {
+  return hardBytes === undefined ? [] : [`--max-old-space-size=${Math.ceil(hardBytes / 1024 / 1024)}`];
 }
 
 function within(work: Promise<void>, { clock }: WorkerHostOptions): Promise<void> {
@@ -181,6 +196,8 @@ function killGroup(child: ChildProcess, onDefect: (cause: unknown) => void): voi
 
 /** Node prints an uncaught error and its own version last; that is all that is known of it from outside. */
 function toExitError(exitCode: number, signal: string | undefined, lines: readonly string[]): WireError {
+  const full = heapError(lines.join('\n'), lines);
+  if (full !== undefined) return full;
   const firstFrame = lines.findIndex((line) => line.trim().startsWith('at '));
   const isUncaught = exitCode !== 0 && firstFrame > 0 && lines.some((line) => line.startsWith('Node.js v'));
   if (signal !== undefined || !isUncaught) return exitedError(exitCode, signal, lines);

@@ -9,11 +9,14 @@ import type { WireError } from '../contract/errors.ts';
 import { readVitals, VITALS_BYTES } from '../contract/vitals.ts';
 import { entryDir, frameText, toAutopsy } from './autopsy.ts';
 import { createChildLedger } from './child-sweep.ts';
+import { readThreadMemory } from './heap-usage.ts';
 import { createInterrupter, type Interrupter } from './interrupt.ts';
+import { createMemorySampler, type MemorySampler } from './memory-sampler.ts';
 import {
   crashError,
-  createReportFilter,
   exitedError,
+  filterReports,
+  heapError,
   type WorkerActorEvent,
   type WorkerActorInput,
   type WorkerHostOptions,
@@ -51,17 +54,15 @@ export function hostThread(
 
   output.read(worker.stdout);
   output.read(worker.stderr);
-  const filter = createReportFilter((report) => {
-    children.note(report);
-    port.report(report);
-  });
-  worker.on('message', filter);
+  const memory = watchMemory(worker, port, options, interrupter);
+  worker.on('message', filterReports(port, [children, memory]));
   worker.on('messageerror', (cause) => options.onDefect(cause, `message of ${id}`));
   worker.on('error', (cause) => {
-    error = crashError(cause, []);
+    error = heapError(String((cause as { code?: unknown } | null)?.code), []) ?? crashError(cause, []);
   });
   worker.on('exit', (exitCode) => {
     hasExited = true;
+    memory.stop();
     let hasReported = false;
     const report = () => {
       if (hasReported) return;
@@ -79,7 +80,8 @@ export function hostThread(
       if (command.type === 'killChildren') children.kill();
       else if (command.type === 'terminate') void worker.terminate();
       else if (command.type === 'interrupt') reading = interrupt(worker, port, interrupter);
-      else if (command.type === 'examine') reading = examine(worker, vitals, port, options, interrupter, output.tail());
+      else if (command.type === 'examine')
+        reading = examine(worker, vitals, port, options, interrupter, output.tail());
       else worker.postMessage(command);
     } catch (cause) {
       options.onDefect(cause, `${command.type} of ${id}`);
@@ -89,6 +91,22 @@ export function hostThread(
     // Stopped from outside while the thread lives: it may hold handles that forbid to terminate it, so it is asked.
     if (!hasExited) worker.postMessage({ type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 });
   };
+}
+
+function watchMemory(
+  worker: Worker,
+  port: WorkerHostPort,
+  { clock }: WorkerHostOptions,
+  interrupter: Interrupter,
+): MemorySampler {
+  return createMemorySampler({
+    spec: port.input.agent.spec,
+    clock,
+    read: () => interrupter.inTurn(() => readThreadMemory(worker, clock), undefined),
+    // Buffers are part of `external`.
+    toBytes: ({ heapUsed, external }) => heapUsed + external,
+    report: port.report,
+  });
 }
 
 function spawnThread(
