@@ -189,6 +189,14 @@ test('the longest backoff may not be below the shortest', async (t) => {
   );
 });
 
+test('the soft limit of memory may not be above the hard one', async (t) => {
+  const error = await failToLoad(t, 'supervisor:\n  memory_soft_mb: 300\n  memory_hard_mb: 200\n');
+  assert.equal(
+    error.message,
+    'openagent.yaml:2:19 supervisor.memory_soft_mb: expected at most memory_hard_mb',
+  );
+});
+
 test('a byte order mark and Windows line ends do not shift places', async (t) => {
   const dir = await makeAgent(t, '');
   await writeFile(join(dir, 'openagent.yaml'), '\uFEFFname: a\r\nlogging:\r\n  level: loud\r\n');

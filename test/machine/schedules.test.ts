@@ -124,11 +124,24 @@ function startSchedule(seed: number) {
 
   /** Something a worker does by itself. */
   function act(worker: StubWorker): void {
-    const deed = pick(['ready', 'ready', 'crash', 'crash', 'failed', 'closed', 'restart'] as const);
+    const deeds = [
+      'ready',
+      'ready',
+      'crash',
+      'crash',
+      'failed',
+      'closed',
+      'restart',
+      'soft',
+      'hard',
+    ] as const;
+    const deed = pick(deeds);
     story.push(`${worker.id} does ${deed}`);
     if (deed === 'ready') worker.ready({ survivesTerminate: random() < 0.5 });
     else if (deed === 'crash') exit(worker, pick([0, 1, 7]));
     else if (deed === 'closed') worker.send({ type: 'worker.transportClosed' });
+    else if (deed === 'soft' || deed === 'hard')
+      worker.send({ type: `memory.${deed}`, error: { code: 'agent.memory', message: 'at random' } });
     else if (deed === 'restart') worker.send({ type: 'worker.restartRequested', requestedBy: 'rest' });
     else worker.send({ type: 'worker.failed', error: { code: pick(FAILURES), message: 'at random' } });
   }
