@@ -82,7 +82,7 @@ export class JournalWriter {
       this.#postpone(batch, cause);
       return false;
     }
-    for (const op of batch) tell(op, failed.get(op));
+    tellAll(batch, (op) => failed.get(op));
     return true;
   }
 
@@ -116,7 +116,7 @@ export class JournalWriter {
     const unavailable = new AppError('storage.unavailable', `Not accepted: ${error.message}`, {
       cause: error,
     });
-    for (const op of refused) tell(op, unavailable);
+    tellAll(refused, () => unavailable);
   }
 
   #retryIn(delayMs: number): void {
@@ -126,6 +126,19 @@ export class JournalWriter {
       this.flush();
     }, delayMs);
   }
+}
+
+/** Whoever is told may be wrong; the others of the batch hear of it all the same, or their turns would hang for ever. */
+function tellAll(ops: readonly Op[], errorOf: (op: Op) => AppError | undefined): void {
+  const defects: unknown[] = [];
+  for (const op of ops) {
+    try {
+      tell(op, errorOf(op));
+    } catch (defect) {
+      defects.push(defect);
+    }
+  }
+  if (defects.length > 0) throw defects[0];
 }
 
 function tell(op: Op, error: AppError | undefined): void {

@@ -70,6 +70,23 @@ describe('the journal', () => {
     await until(() => s.outlet.ends()[1]?.text === 'kept', 'the answer');
   });
 
+  test('tells everybody of a commit, also when one of them fails at it', async (t) => {
+    const s = await openTurns(join(await tempDir(t), 'openagent.db'));
+    t.after(() => s.db.close());
+    const told: number[] = [];
+    for (const index of [0, 1, 2]) {
+      const [id, acceptedAtMs] = [s.journal.nextTurnId(), Date.now()];
+      const turn = { id, sessionId: 's', client: namedClient('c', ''), text: 'a', attachments: null };
+      s.journal.accept({ ...turn, messageId: undefined, acceptedAtMs }, () => {
+        told.push(index);
+        if (index === 0) throw new Error('a defect of the first');
+      });
+    }
+    assert.throws(() => s.journal.flush(), /a defect of the first/);
+    assert.deepEqual(told, [0, 1, 2]);
+    assert.equal(s.rows().length, 3);
+  });
+
   test('gives ids that grow within a start and from start to start', async (t) => {
     const path = join(await tempDir(t), 'openagent.db');
     const first = await openTurns(path);
