@@ -41,6 +41,8 @@ const HANDSHAKE_SHARE = 0.25;
 /** What programs get after TERM; beside the handshakes, once bridges have had their time to end them well. */
 const CHILD_TERM_MS = 2_000;
 const CHILD_TERM_SHARE = 0.5;
+/** What is left for the journal, should another program hold the database or the disk be full just then. */
+const WRITE_SHARE = 0.2;
 
 export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   const { init } = agent;
@@ -257,7 +259,7 @@ function toResources(parts: Parts, running: Running): AgentResources {
         children.stop(Math.min(CHILD_TERM_MS, closeMs * CHILD_TERM_SHARE)),
       ]);
       agent.report({ type: 'worker.transportClosed' });
-      const isDurable = journal.flush();
+      const isDurable = await journal.close(closeMs * WRITE_SHARE);
       db.close();
       log.info('server.stop', { agent: settings.name, reason, durable: isDurable });
       await log.close();

@@ -45,6 +45,7 @@ export class JournalWriter {
   #pending: Op[] = [];
   #isScheduled = false;
   #retry: TimerHandle | undefined;
+  #isClosed = false;
 
   constructor(sql: JournalStatements, options: JournalWriterOptions) {
     this.#sql = sql;
@@ -72,7 +73,7 @@ export class JournalWriter {
 
   /** Writes what is pending now; false when it could not be written. */
   flush(): boolean {
-    if (this.#pending.length === 0) return true;
+    if (this.#pending.length === 0 || this.#isClosed) return this.isIdle;
     const batch = this.#pending;
     this.#pending = [];
     let failed: ReadonlyMap<Op, AppError>;
@@ -84,6 +85,18 @@ export class JournalWriter {
     }
     tellAll(batch, (op) => failed.get(op));
     return true;
+  }
+
+  /** Writes what is pending, and what that brings, for as long as it takes; after `withinMs` it is left. */
+  async close(withinMs: number): Promise<boolean> {
+    const { clock } = this.#options;
+    const endMs = clock.monotonicMs() + withinMs;
+    while (!(this.flush() && this.isIdle) && clock.monotonicMs() < endMs) {
+      await new Promise<void>((resolve) => void clock.setTimeout(resolve, BUSY_RETRY_MS));
+    }
+    this.#isClosed = true;
+    clock.clearTimeout(this.#retry);
+    return this.isIdle;
   }
 
   #write(batch: readonly Op[]): ReadonlyMap<Op, AppError> {

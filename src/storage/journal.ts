@@ -38,8 +38,10 @@ export interface Journal {
   checkpoint(): void;
   /** True while nothing waits to be written. */
   isIdle(): boolean;
-  /** Writes what is pending at once; for draining and closing. False when something still could not be written. */
+  /** Writes what is pending at once. False when something still could not be written. */
   flush(): boolean;
+  /** The same before the database is closed: tried again for `withinMs`, and nothing is written afterwards. */
+  close(withinMs: number): Promise<boolean>;
 }
 
 export interface JournalOptions {
@@ -89,5 +91,6 @@ export function createJournal(options: JournalOptions): Journal {
     checkpoint: () => marked('checkpoint', () => void db.pragma('wal_checkpoint(PASSIVE)')),
     isIdle: () => writer.isIdle,
     flush: () => writer.flush(),
+    close: (withinMs) => writer.close(withinMs),
   };
 }

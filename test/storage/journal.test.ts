@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import SqliteDatabase from 'better-sqlite3';
 import { namedClient } from '../../src/contract/client-key.ts';
-import { systemClock } from '../../src/contract/clock.ts';
+import { type Clock, systemClock } from '../../src/contract/clock.ts';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
 import { openDatabase } from '../../src/storage/database.ts';
 import { turnIdOf, turnRowId } from '../../src/storage/turn-record.ts';
@@ -85,6 +85,53 @@ describe('the journal', () => {
     assert.throws(() => s.journal.flush(), /a defect of the first/);
     assert.deepEqual(told, [0, 1, 2]);
     assert.equal(s.rows().length, 3);
+  });
+
+  test('closes behind another program that holds the database for a moment, with every mark written', async (t) => {
+    const path = join(await tempDir(t), 'openagent.db');
+    const s = await openTurns(path);
+    const other = new SqliteDatabase(path);
+    t.after(() => [other.close(), s.db.close()]);
+    s.submit('a');
+    (await until(() => s.model.calls[0], 'the model call')).answer('b');
+    await until(() => s.outlet.ends()[0], 'the answer');
+    other.exec('BEGIN IMMEDIATE');
+    s.engine.confirm(s.outlet.terminals);
+    const closed = s.journal.close(60_000);
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    other.exec('COMMIT');
+    assert.equal(await closed, true);
+    assert.equal(s.rows()[0]?.open, 0);
+  });
+
+  test('says what it could not write when it is closed, and leaves no timer behind', async (t) => {
+    const timers = new Set<unknown>();
+    const clock: Clock = {
+      ...systemClock,
+      setTimeout: (callback, delayMs) => {
+        const timer = setTimeout(() => {
+          timers.delete(timer);
+          callback();
+        }, delayMs);
+        timers.add(timer);
+        return timer;
+      },
+      clearTimeout: (timer) => {
+        timers.delete(timer);
+        systemClock.clearTimeout(timer);
+      },
+    };
+    const path = join(await tempDir(t), 'openagent.db');
+    const s = await openTurns(path, { clock });
+    const other = new SqliteDatabase(path);
+    t.after(() => [other.close(), s.db.close()]);
+    other.exec('BEGIN IMMEDIATE');
+    s.submit('a');
+    assert.equal(await s.journal.close(1), false);
+    assert.equal(timers.size, 0);
+    other.exec('ROLLBACK');
+    assert.equal(s.journal.flush(), false);
+    assert.deepEqual(s.rows(), []);
   });
 
   test('gives ids that grow within a start and from start to start', async (t) => {
