@@ -1,24 +1,9 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { namedClient } from '../../src/contract/client-key.ts';
 import { systemClock } from '../../src/contract/clock.ts';
 import { createEchoModel } from '../../src/models/echo.ts';
-import { FakeOutlet, openTurns, type Setup, tempDir, until } from '../fixtures/turns.ts';
-
-async function start(t: TestContext, options: Parameters<typeof openTurns>[1] = {}): Promise<Setup> {
-  const setup = await openTurns(join(await tempDir(t), 'openagent.db'), options);
-  t.after(() => {
-    assert.deepEqual(setup.defects, []);
-    if (setup.db.open) setup.db.close();
-  });
-  return setup;
-}
-
-/** The n-th call of the model, once it has been made. */
-const call = (setup: Setup, index: number) => until(() => setup.model.calls[index], `model call ${index}`);
-const frames = (outlet: FakeOutlet, count: number) =>
-  until(() => outlet.frames.length >= count && outlet.frames, `${count} frames`);
+import { callOf as call, FakeOutlet, startTurns as start, until } from '../fixtures/turns.ts';
 
 describe('a message', () => {
   test('is durable before its client hears of it, and its outcome before the answer', async (t) => {
@@ -29,7 +14,7 @@ describe('a message', () => {
     assert.equal(s.rows()[0]?.state, 'accepted');
     assert.deepEqual(s.outlet.types(), ['status']);
     first.answer('hi');
-    await frames(s.outlet, 2);
+    await until(() => s.outlet.frames.length >= 2, 'two frames');
     assert.equal(s.rows()[0]?.state, 'done');
     const turnId = s.outlet.frames[0]?.turn_id;
     assert.deepEqual(s.outlet.frames[1], {
@@ -47,7 +32,7 @@ describe('a message', () => {
     const s = await start(t);
     for (const text of ['a', 'b', 'c']) s.submit(text);
     const first = await call(s, 0);
-    await frames(s.outlet, 3);
+    await until(() => s.outlet.frames.length >= 3, 'three frames');
     assert.deepEqual(
       s.outlet.frames.filter((f) => f.type === 'queued').map((f) => [f.position, f.session_id]),
       [

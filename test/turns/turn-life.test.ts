@@ -1,23 +1,8 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { namedClient, unnamedClient } from '../../src/contract/client-key.ts';
 import { systemClock } from '../../src/contract/clock.ts';
-import { FakeOutlet, openTurns, type Setup, tempDir, until } from '../fixtures/turns.ts';
-
-async function start(t: TestContext, options: Parameters<typeof openTurns>[1] = {}): Promise<Setup> {
-  const setup = await openTurns(join(await tempDir(t), 'openagent.db'), options);
-  t.after(() => {
-    assert.deepEqual(setup.defects, []);
-    if (setup.db.open) setup.db.close();
-  });
-  return setup;
-}
-
-/** The n-th call of the model, once it has been made. */
-const call = (setup: Setup, index: number) => until(() => setup.model.calls[index], `model call ${index}`);
-const _frames = (outlet: FakeOutlet, count: number) =>
-  until(() => outlet.frames.length >= count && outlet.frames, `${count} frames`);
+import { callOf as call, FakeOutlet, startTurns as start, until } from '../fixtures/turns.ts';
 
 describe('stop and clear', () => {
   test('stop ends the running turn and every waiting one, each with its own error', async (t) => {
