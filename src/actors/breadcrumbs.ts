@@ -33,19 +33,25 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
   const toText = createCrumbWriter({ pid: process.pid, boot, incarnation });
   const buffer = Buffer.alloc(CRUMB_BYTES, SPACE);
   buffer[CRUMB_BYTES - 1] = NEWLINE;
+  const idle = Buffer.from(buffer);
+  idle.write(toText([]), 'latin1');
   let current: readonly Activity[] = [];
   let written = 0;
   let held: ReturnType<typeof setTimeout> | undefined;
   let file = open(join(dir, CRUMB_FILE));
 
+  function fill(activities: readonly Activity[]): Buffer {
+    const length = buffer.write(toText(activities), 0, CRUMB_BYTES - 1, 'latin1');
+    if (length < written) buffer.fill(SPACE, length, written);
+    written = length;
+    return buffer;
+  }
+
   function write(activities: readonly Activity[]): void {
     current = activities;
     if (file === undefined || held !== undefined) return;
-    const length = buffer.write(toText(clock.wallMs(), activities), 0, CRUMB_BYTES - 1, 'latin1');
-    if (length < written) buffer.fill(SPACE, length, written);
-    written = length;
     try {
-      writeSync(file, buffer, 0, CRUMB_BYTES, 0);
+      writeSync(file, activities.length === 0 ? idle : fill(activities), 0, CRUMB_BYTES, 0);
     } catch {
       // The next one may succeed; see above.
     }

@@ -15,8 +15,6 @@ export interface Breadcrumb {
   /** The life of the host it belongs to. */
   readonly boot: string;
   readonly incarnation: number;
-  /** Milliseconds since the Unix epoch. */
-  readonly atMs: number;
   /** Oldest first; empty when the agent was idle or in our own code. */
   readonly activities: readonly Activity[];
 }
@@ -24,9 +22,9 @@ export interface Breadcrumb {
 /** Gives back the text of a crumb; what does not change is made once, because this runs around every commit. */
 export function createCrumbWriter(
   head: Pick<Breadcrumb, 'pid' | 'boot' | 'incarnation'>,
-): (atMs: number, activities: readonly Activity[]) => string {
-  const start = `${JSON.stringify(head).slice(0, -1)},"atMs":`;
-  return (atMs, activities) => {
+): (activities: readonly Activity[]) => string {
+  const start = `${JSON.stringify(head).slice(0, -1)},"activities":[`;
+  return (activities) => {
     let text = '';
     // The newest are what matters; they come last.
     for (const activity of activities.slice(-ACTIVITIES_MAX).reverse()) {
@@ -34,7 +32,7 @@ export function createCrumbWriter(
       if (start.length + text.length + one.length > CRUMB_BYTES - 64) break;
       text = text === '' ? one : `${one},${text}`;
     }
-    return `${start}${atMs},"activities":[${text}]}`;
+    return `${start}${text}]}`;
   };
 }
 
@@ -51,10 +49,10 @@ export function parseBreadcrumb(text: string): Breadcrumb | undefined {
   try {
     const crumb = JSON.parse(text) as Partial<Record<keyof Breadcrumb, unknown>> | null;
     if (typeof crumb !== 'object' || crumb === null) return undefined;
-    const { pid, boot, incarnation, atMs, activities } = crumb;
-    if (!isNumber(pid) || !isNumber(incarnation) || !isNumber(atMs)) return undefined;
+    const { pid, boot, incarnation, activities } = crumb;
+    if (!isNumber(pid) || !isNumber(incarnation)) return undefined;
     if (typeof boot !== 'string' || !Array.isArray(activities)) return undefined;
-    return { pid, boot, incarnation, atMs, activities: activities.flatMap(toActivity) };
+    return { pid, boot, incarnation, activities: activities.flatMap(toActivity) };
   } catch {
     return undefined; // torn, or never ours
   }
