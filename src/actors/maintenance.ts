@@ -1,6 +1,6 @@
 /**
- * What the journal needs now and then: lazy marks written within a second, the WAL checkpointed when the agent rests,
- * payloads older than 30 days cut to their outcome. Small steps, so that no turn waits behind them.
+ * What the journal needs now and then: lazy marks written within a second, frames that nobody came back for let go, the
+ * WAL checkpointed when the agent rests, payloads older than 30 days cut to their outcome. Small steps, so that no turn waits behind them.
  */
 import type { Clock } from '../contract/clock.ts';
 import type { Vitals } from '../contract/vitals.ts';
@@ -11,6 +11,7 @@ import type { TurnEngine } from './turns/turn-engine.ts';
 const TICK_MS = 1_000;
 /** Ticks without any work before the WAL is checkpointed. */
 const REST_TICKS = 3;
+const EXPIRE_EVERY_TICKS = 60;
 const TRIM_EVERY_TICKS = 3_600;
 const TRIM_ROWS = 500;
 const PAYLOAD_DAYS = 30;
@@ -42,6 +43,7 @@ export function startMaintenance(options: {
   }
 
   function work(): void {
+    if (ticks % EXPIRE_EVERY_TICKS === 0) turns.expireUndelivered();
     if (!journal.isIdle()) journal.flush();
     const progress = vitals.progressCount();
     restTicks = progress === seen && turns.counts().running === 0 ? restTicks + 1 : 0;

@@ -91,7 +91,9 @@ export function createJournalStatements(db: Database): JournalStatements {
   };
 }
 
-const OPEN_TURNS = `SELECT id, session_id, client_key, message_id, text, attachments, state, attempts, effects,
+/** Of a turn that has ended nobody needs the payload. */
+const OPEN_TURNS = `SELECT id, session_id, client_key, message_id, CASE WHEN ended_at IS NULL THEN text END AS text,
+    CASE WHEN ended_at IS NULL THEN attachments END AS attachments, state, attempts, effects,
     accepted_at, ended_at FROM turns INDEXED BY turns_open WHERE open = 1 ORDER BY id`;
 
 function toOpenTurn(row: TurnRow): OpenTurn {

@@ -16,10 +16,16 @@ export interface DeliveriesOptions {
   readonly clock: Clock;
 }
 
+interface WaitingFrame {
+  readonly rowId: number;
+  /** When its turn ended, or later. */
+  readonly sinceMs: number;
+}
+
 export class Deliveries {
   readonly #options: DeliveriesOptions;
   readonly #connected = new Map<string, readonly Outlet[]>();
-  readonly #waiting = new Map<string, number[]>();
+  readonly #waiting = new Map<string, WaitingFrame[]>();
 
   constructor(options: DeliveriesOptions) {
     this.#options = options;
@@ -63,13 +69,33 @@ export class Deliveries {
   }
 
   /** A frame whose client is away. Beyond the limit the oldest stays in the history only. */
-  remember(rowId: number, client: ClientKey): void {
+  remember(rowId: number, client: ClientKey, sinceMs = this.#options.clock.wallMs()): void {
     const { journal, limits } = this.#options;
-    if (!client.isNamed) return journal.closeTurns([rowId]);
-    const rowIds = this.#waiting.get(client.key) ?? [];
-    this.#waiting.set(client.key, rowIds);
-    rowIds.push(rowId);
-    if (rowIds.length > limits.redeliveriesPerClient) journal.closeTurns(rowIds.splice(0, 1));
+    if (!client.isNamed || sinceMs < this.#oldestMs()) return journal.closeTurns([rowId]);
+    const frames = this.#waiting.get(client.key) ?? [];
+    this.#waiting.set(client.key, frames);
+    frames.push({ rowId, sinceMs });
+    if (frames.length > limits.redeliveriesPerClient) this.#close(frames.splice(0, 1));
+  }
+
+  /** Lets go of what is too old to be sent: most clients that are away for long never come back under that name. */
+  expire(): void {
+    const oldestMs = this.#oldestMs();
+    for (const [key, frames] of this.#waiting) {
+      const young = frames.filter(({ sinceMs }) => sinceMs >= oldestMs);
+      if (young.length === frames.length) continue;
+      this.#close(frames.filter(({ sinceMs }) => sinceMs < oldestMs));
+      if (young.length > 0) this.#waiting.set(key, young);
+      else this.#waiting.delete(key);
+    }
+  }
+
+  #close(frames: readonly WaitingFrame[]): void {
+    this.#options.journal.closeTurns(frames.map(({ rowId }) => rowId));
+  }
+
+  #oldestMs(): number {
+    return this.#options.clock.wallMs() - this.#options.limits.redeliveryMs;
   }
 
   #outletsOf(client: ClientKey): readonly Outlet[] {
@@ -78,12 +104,12 @@ export class Deliveries {
 
   /** A frame too old for a client that cannot tell a late answer from the next one stays in the history. */
   #resend(outlet: Outlet): void {
-    const { journal, limits, clock } = this.#options;
-    const rowIds = this.#waiting.get(outlet.client.key);
-    if (!rowIds) return;
+    const { journal } = this.#options;
+    const frames = this.#waiting.get(outlet.client.key);
+    if (!frames) return;
     this.#waiting.delete(outlet.client.key);
-    const oldestMs = clock.wallMs() - limits.redeliveryMs;
-    for (const rowId of rowIds.sort((a, b) => a - b)) {
+    const oldestMs = this.#oldestMs();
+    for (const { rowId } of frames.sort((a, b) => a.rowId - b.rowId)) {
       const outcome = journal.outcomeOf(rowId);
       if (!outcome) continue;
       if (outcome.endedAtMs >= oldestMs) outlet.sendTerminal(rowId, outcome.frame);

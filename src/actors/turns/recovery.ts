@@ -23,7 +23,7 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
   for (const open of journal.openTurns()) {
     if (open.endedAtMs !== undefined) {
       counts.undelivered += 1;
-      deliveries.remember(open.id, open.client);
+      deliveries.remember(open.id, open.client, open.endedAtMs);
       continue;
     }
     const turn = toTurn(open);

@@ -104,6 +104,11 @@ export class TurnEngine implements TurnService {
     this.#deliveries.confirm(rowIds);
   }
 
+  /** To be called now and then. */
+  expireUndelivered(): void {
+    this.#deliveries.expire();
+  }
+
   counts(): { running: number; waiting: number } {
     return { running: this.#running.size, waiting: this.#live.size - this.#running.size };
   }
