@@ -150,7 +150,14 @@ export async function buildInto(dir, entries) {
   }
   const { agent, host } = entries;
   const bundles = [...(await bundleSplit(agent, 'agent')), await bundle(host, 'host')];
-  const boots = ['agent-boot.cjs', 'host-boot.cjs', 'warm-agent.cjs', 'warm-host.cjs', 'make-code-cache.ts', 'agent-monitor.ts'];
+  const boots = [
+    'agent-boot.cjs',
+    'host-boot.cjs',
+    'warm-agent.cjs',
+    'warm-host.cjs',
+    'make-code-cache.ts',
+    'agent-monitor.ts',
+  ];
   const bootFiles = boots.map(async (file) => [
     `${basename(file, file.endsWith('.ts') ? '.ts' : '.cjs')}.cjs`,
     await bundleBoot(join(BOOT, file), bundles),

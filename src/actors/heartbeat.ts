@@ -26,7 +26,13 @@ export function startHeartbeat(options: {
     const load = { turnsRunning: running, turnsWaiting: waiting, sockets: hub.count() };
     const { heapUsed, external, arrayBuffers } = process.memoryUsage();
     const memory = { heapUsed, external, arrayBuffers };
-    const facts = { atMs, lagMs: Math.max(0, atMs - dueMs), progress: vitals.progressCount(), ...load, memory };
+    const facts = {
+      atMs,
+      lagMs: Math.max(0, atMs - dueMs),
+      progress: vitals.progressCount(),
+      ...load,
+      memory,
+    };
     agent.report({ type: 'worker.heartbeat', beat: facts });
     dueMs = atMs + intervalMs;
     timer = clock.setTimeout(beat, intervalMs);

@@ -67,6 +67,8 @@ export interface Surroundings {
   wait(ms: number): Promise<void>;
   /** Whether the thread's loop turned, or its work went on, since this was last called. */
   hasMoved(): boolean;
+  /** Whether a script is the user's: what an operator looks for on the stack. */
+  isUsers(url: string): boolean;
   /** Told just before it is ended: it may be gone before anything else is heard of it. */
   onEnding?(examination: Examination): void;
 }
@@ -76,20 +78,23 @@ const FRAMES_MAX = 40;
 const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
+/** Looks at a thread that is found in code of ours or of Node's: a chain of promises passes through it all the time. */
+const LOOKS_MAX = 12;
+const LOOK_AGAIN_MS = 3;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
 export async function examine(debuggee: Debuggee, surroundings: Surroundings): Promise<Examination> {
   await debuggee.post('Debugger.enable');
-  const read = await readPaused(debuggee);
+  const read = await readPaused(debuggee, surroundings);
   surroundings.hasMoved();
   await debuggee.post('Debugger.resume');
   await surroundings.wait(SECOND_LOOK_MS);
   if (surroundings.hasMoved()) return { ...read, outcome: 'alive' };
   const again = debuggee.paused();
   await debuggee.post('Debugger.pause');
-  const frames = toFrames(await again, debuggee);
-  const ended: Examination = { ...read, frames, outcome: 'ended' };
+  await again;
+  const ended: Examination = { ...read, outcome: 'ended' };
   surroundings.onEnding?.(ended);
   // Together: it must not run on before the exit. Whether it is answered does not matter: evaluating it fails, because
   // what evaluates has ended.
@@ -100,10 +105,22 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
   return ended;
 }
 
-async function readPaused(debuggee: Debuggee): Promise<Omit<Examination, 'outcome'>> {
-  const paused = debuggee.paused();
-  await debuggee.post('Debugger.pause');
-  const frames = toFrames(await paused, debuggee);
+/** Leaves it paused. */
+async function readPaused(
+  debuggee: Debuggee,
+  { isUsers, wait }: Surroundings,
+): Promise<Omit<Examination, 'outcome'>> {
+  let frames: readonly Frame[] = [];
+  for (let look = 1; look <= LOOKS_MAX; look += 1) {
+    const paused = debuggee.paused();
+    await debuggee.post('Debugger.pause');
+    const seen = toFrames(await paused, debuggee);
+    const isFound = seen.some(({ url }) => isUsers(url));
+    if (isFound || look === 1) frames = seen;
+    if (isFound || look === LOOKS_MAX) break;
+    await debuggee.post('Debugger.resume');
+    await wait(LOOK_AGAIN_MS);
+  }
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
   return { frames, heap, facts };
 }
@@ -129,4 +146,10 @@ async function readFacts(debuggee: Debuggee): Promise<AgentFacts | undefined> {
   const params = { expression: READ_FACTS, returnByValue: true, silent: true, timeout: FACTS_MS };
   const { result } = (await debuggee.post('Runtime.evaluate', params)) as { result?: { value?: unknown } };
   return typeof result?.value === 'string' ? toAgentFacts(result.value) : undefined;
+}
+
+/** Neither Node's nor ours, which lies in `ownDir`. */
+export function isUsersScript(url: string, ownDir: string): boolean {
+  const path = url.startsWith('file://') ? url.slice('file://'.length) : url;
+  return path !== '' && path !== 'unknown' && !path.startsWith('node:') && !path.startsWith(`${ownDir}/`);
 }

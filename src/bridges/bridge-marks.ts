@@ -13,27 +13,42 @@ export interface BridgeMarks {
 
 export function createBridgeMarks(vitals: Vitals): BridgeMarks {
   const bridges = new AsyncLocalStorage<string>();
-  const leaves = new Map<number, () => void>();
+  let marked: string | undefined;
+  let leave = (): void => {};
+  let isClearing = false;
 
-  createHook({
-    before(asyncId) {
-      const name = bridges.getStore();
-      if (name !== undefined) leaves.set(asyncId, vitals.enter('bridge', `bridge ${name}`));
-    },
-    after(asyncId) {
-      leaves.get(asyncId)?.();
-      leaves.delete(asyncId);
-    },
-  }).enable();
+  function mark(name: string | undefined): void {
+    if (name === marked) return;
+    leave();
+    marked = name;
+    leave = name === undefined ? () => {} : vitals.enter('bridge', `bridge ${name}`);
+  }
+
+  /**
+   * Not at once: a chain of promises would change the mark with each link, and most of its time would be ours. Ticks run
+   * when all promises have, and before anything else does.
+   */
+  function clearSoon(): void {
+    if (marked === undefined || isClearing) return;
+    isClearing = true;
+    bridges.exit(() => process.nextTick(clear));
+  }
+
+  function clear(): void {
+    isClearing = false;
+    mark(undefined);
+  }
+
+  createHook({ before: () => mark(bridges.getStore()), after: clearSoon }).enable();
 
   return {
     run: (name, work) =>
       bridges.run(name, () => {
-        const leave = vitals.enter('bridge', `bridge ${name}`);
+        mark(name);
         try {
           return work();
         } finally {
-          leave();
+          clearSoon();
         }
       }),
   };

@@ -6,8 +6,8 @@
 import { type Actor, createActor, fromPromise } from 'xstate';
 import type { Clock } from '../contract/clock.ts';
 import type { WireError } from '../contract/errors.ts';
-import type { AgentSettings } from '../contract/worker-protocol.ts';
 import type { Vitals } from '../contract/vitals.ts';
+import type { AgentSettings } from '../contract/worker-protocol.ts';
 import type { Log, LogFields } from '../logging/log.ts';
 import { type BridgeEmitted, bridgeMachine, type RunInput, runBridge } from './bridge.machine.ts';
 import { type BridgeMarks, createBridgeMarks } from './bridge-marks.ts';

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { SourceMap } from 'node:module';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Examination, Frame, HeapUse } from '../autopsy/examine.ts';
+import { type Examination, type Frame, type HeapUse, isUsersScript } from '../autopsy/examine.ts';
 import { type Activity, type AgentFacts, activityLabel } from '../contract/vitals.ts';
 
 /** An examination as the machines and the incident know it. */
@@ -78,7 +78,7 @@ function label({ name, file, line }: Place, { dir }: AutopsyContext): string {
 }
 
 function isUsers({ file }: Place, { ownDir }: AutopsyContext): boolean {
-  return file !== '' && !file.startsWith('node:') && !file.startsWith(`${ownDir}/`);
+  return isUsersScript(file, ownDir);
 }
 
 async function toPlace(frame: Frame, maps: Map<string, Promise<SourceMap | undefined>>): Promise<Place> {

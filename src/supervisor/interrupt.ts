@@ -12,6 +12,7 @@ import {
   type Examination,
   examine,
   type Frame,
+  isUsersScript,
   NO_ANSWER,
   type PausedParams,
   toFrames,
@@ -28,7 +29,7 @@ export interface Interrupter {
   /** Ends it, whether stuck or not. Frames are empty when the loop turned. */
   interrupt(worker: Worker): Promise<Interruption>;
   /** Reads it, and ends it unless it gives a sign of life in its vitals or does not answer. */
-  examine(worker: Worker, vitals: SharedArrayBuffer): Promise<Examination>;
+  examine(worker: Worker, vitals: SharedArrayBuffer, ownDir: string): Promise<Examination>;
   /** Any other talk with a thread, while nobody else has one; `otherwise` when it fails. */
   inTurn<T>(talk: () => Promise<T>, otherwise: T): Promise<T>;
 }
@@ -50,7 +51,8 @@ export function createInterrupter(clock: Clock): Interrupter {
   };
   return {
     interrupt: (worker) => inTurn(() => end(worker, clock), 'no answer'),
-    examine: (worker, vitals) => inTurn(() => examineThread(worker, vitals, clock), NO_ANSWER),
+    examine: (worker, vitals, ownDir) =>
+      inTurn(() => examineThread(worker, vitals, ownDir, clock), NO_ANSWER),
     inTurn,
   };
 }
@@ -77,7 +79,12 @@ async function end(worker: Worker, clock: Clock): Promise<Interruption> {
   });
 }
 
-async function examineThread(worker: Worker, vitals: SharedArrayBuffer, clock: Clock): Promise<Examination> {
+async function examineThread(
+  worker: Worker,
+  vitals: SharedArrayBuffer,
+  ownDir: string,
+  clock: Clock,
+): Promise<Examination> {
   let known = readVitals(vitals);
   let loop = worker.performance.eventLoopUtilization();
   const hasMoved = (): boolean => {
@@ -87,12 +94,13 @@ async function examineThread(worker: Worker, vitals: SharedArrayBuffer, clock: C
     loop = worker.performance.eventLoopUtilization();
     return hasRested || now.beats !== before.beats || now.progress !== before.progress;
   };
+  const isUsers = (url: string): boolean => isUsersScript(url, ownDir);
   let ending = NO_ANSWER;
   const onEnding = (examination: Examination): void => {
     ending = examination;
   };
   const examined = await withThread(worker.threadId, undefined, clock, (thread) => {
-    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, onEnding });
+    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, isUsers, onEnding });
     // Gone in the middle: told to exit, or by itself; there is nothing left to end either way.
     return Promise.race([work, thread.gone.then((): Examination => ({ ...ending, outcome: 'ended' }))]);
   });

@@ -148,8 +148,8 @@ async function examine(
 ): Promise<void> {
   // Before it is ended: its way out changes them.
   const { activities } = readVitals(vitals);
-  const examination = await interrupter.examine(worker, vitals);
   const places = { dir: port.input.agent.spec.dir, ownDir: entryDir(options.entry), output };
+  const examination = await interrupter.examine(worker, vitals, places.ownDir);
   port.report({ type: 'worker.examined', autopsy: await toAutopsy(examination, activities, places) });
 }
 

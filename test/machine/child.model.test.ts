@@ -22,6 +22,15 @@ const READY = {
   model: 'echo',
 } as const;
 
+const AUTOPSY = {
+  place: undefined,
+  stack: [],
+  heap: undefined,
+  facts: undefined,
+  activities: [],
+  output: [],
+} as const;
+
 const EVENTS: ChildEvent[] = [
   { type: 'start' },
   { type: 'stop' },
@@ -34,6 +43,12 @@ const EVENTS: ChildEvent[] = [
   { type: 'worker.failed', error: { code: 'config.invalid', message: 'model: expected a map' } },
   { type: 'worker.exited', exitCode: 1 },
   { type: 'worker.exited', exitCode: 0 },
+  ...(['hung', 'stalled', 'recovered', 'wedged'] as const).map(
+    (verdict): ChildEvent => ({ type: `judge.${verdict}`, silentMs: 2_000 }),
+  ),
+  ...(['ended', 'alive', 'native', 'unreachable'] as const).map(
+    (outcome): ChildEvent => ({ type: 'worker.examined', autopsy: { ...AUTOPSY, outcome } }),
+  ),
   // What timers and actors would send; the model is explored without running either.
   ...[
     ['xstate.done.actor.startSlot', { output: { agent, release: () => {} } }],
@@ -62,7 +77,7 @@ test('every state is reachable, and stop is possible in all of them', () => {
       ]),
   });
   const seen = new Set(paths.map(({ state }) => JSON.stringify(state.value)));
-  const inner = ['starting', 'running', 'stopping', 'interrupting', 'killing', 'wedged'];
+  const inner = ['starting', 'running', 'hung', 'stalled', 'stopping', 'interrupting', 'killing', 'wedged'];
   const expected = [
     ...['waiting', 'backoff', 'stopped', 'quarantined'].map((value) => JSON.stringify(value)),
     ...inner.map((alive) => JSON.stringify({ alive })),
