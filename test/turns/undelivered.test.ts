@@ -68,4 +68,30 @@ describe('a frame that nobody came back for', () => {
       [['done', '']],
     );
   });
+
+  test('waits on when the socket it was to follow is cut', async (t) => {
+    const s = await openTurns(join(await tempDir(t), 'openagent.db'));
+    t.after(() => s.db.close());
+    s.outlet.close();
+    s.engine.detach(s.outlet, []);
+    for (const index of [0, 1]) {
+      s.submit('a', { sessionId: `s${index}` });
+      (await until(() => s.model.calls[index], 'the model call')).answer(`b${index}`);
+      await until(() => s.rows()[index]?.state === 'done', 'the outcome');
+    }
+    const slow = new FakeOutlet();
+    const send = slow.send.bind(slow);
+    slow.send = (frame) => {
+      send(frame);
+      slow.close();
+    };
+    s.engine.attach(slow);
+    s.engine.detach(slow, []);
+    const back = new FakeOutlet();
+    s.engine.attach(back);
+    assert.deepEqual(
+      [slow, back].map((outlet) => outlet.ends().map(({ text }) => text)),
+      [['b0'], ['b1']],
+    );
+  });
 });

@@ -45,7 +45,7 @@ export class Deliveries {
     if (others.length > 0) this.#connected.set(client.key, others);
     else this.#connected.delete(client.key);
     for (const rowId of undelivered) this.remember(rowId, client);
-    const next = undelivered.length > 0 ? this.outletOf(client) : undefined;
+    const next = this.#waiting.has(client.key) ? this.outletOf(client) : undefined;
     if (next) this.#resend(next);
   }
 
@@ -102,18 +102,21 @@ export class Deliveries {
     return this.#connected.get(client.key) ?? [];
   }
 
-  /** A frame too old for a client that cannot tell a late answer from the next one stays in the history. */
+  /**
+   * A frame too old for a client that cannot tell a late answer from the next one stays in the history. What follows
+   * after a socket had to be cut, or the database could not be read, waits on.
+   */
   #resend(outlet: Outlet): void {
     const { journal } = this.#options;
-    const frames = this.#waiting.get(outlet.client.key);
-    if (!frames) return;
-    this.#waiting.delete(outlet.client.key);
+    const frames = this.#waiting.get(outlet.client.key)?.sort((a, b) => a.rowId - b.rowId) ?? [];
     const oldestMs = this.#oldestMs();
-    for (const { rowId } of frames.sort((a, b) => a.rowId - b.rowId)) {
-      const outcome = journal.outcomeOf(rowId);
+    for (let next = frames[0]; next && outlet.isOpen(); next = frames[0]) {
+      const outcome = journal.outcomeOf(next.rowId);
+      frames.shift();
       if (!outcome) continue;
-      if (outcome.endedAtMs >= oldestMs) outlet.sendTerminal(rowId, outcome.frame);
-      else journal.closeTurns([rowId]);
+      if (outcome.endedAtMs >= oldestMs) outlet.sendTerminal(next.rowId, outcome.frame);
+      else journal.closeTurns([next.rowId]);
     }
+    if (frames.length === 0) this.#waiting.delete(outlet.client.key);
   }
 }
