@@ -24,6 +24,9 @@ const ID_CHARS_MAX = 32;
 /** Where the output is not a terminal, or does not say how wide it is. */
 const COLUMNS_DEFAULT = 120;
 
+const UNWATCHED =
+  'the launcher has ended; the agents go on, and nobody starts them again if this process dies. Stop them with:';
+
 export function createHumanReport(options: ReportOptions): Report {
   const { out, err, monotonicMs } = options;
   const colors = picocolors.createColors(hasColors(out, options.env));
@@ -34,11 +37,7 @@ export function createHumanReport(options: ReportOptions): Report {
   const line = (text: string): unknown => out.write(`${text}\n`);
   return {
     started: () => {}, // people see that it started by its agents
-    unwatched: (pid) =>
-      err.write(
-        `${errColors.yellow('warning')}: the launcher has ended; the agents go on, and nobody starts them again if ` +
-          `this process dies. Stop them with: kill ${pid}\n`,
-      ),
+    unwatched: (pid) => err.write(`${errColors.yellow('warning')}: ${UNWATCHED} kill ${pid}\n`),
     expect(ids) {
       idChars = Math.min(ID_CHARS_MAX, Math.max(idChars, ...ids.map((id) => id.length)));
     },
