@@ -3,6 +3,7 @@
  * worker and can write to its port, so nothing reaches the machine that is not a known report of the right shape. The
  * checks are by hand because a heartbeat of every agent passes through them each second.
  */
+import { inspect } from 'node:util';
 import type { Clock } from '../contract/clock.ts';
 import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
 import type {
@@ -80,7 +81,7 @@ function createReportFilter(report: (event: WorkerReport) => void): (message: un
     if (checked) report(checked);
     else if (!hasWarned) {
       hasWarned = true;
-      const what = isRecord(message) ? String(message.type).slice(0, 80) : typeof message;
+      const what = isRecord(message) ? toText(message.type).slice(0, 80) : typeof message;
       const text = `Something in the agent sent the supervisor a message it does not know (${what}); it is ignored`;
       report({ type: 'worker.warning', warning: { code: 'worker.protocol', message: text } });
     }
@@ -195,9 +196,22 @@ export function heapError(text: string, output: readonly string[]): WireError | 
   return { code: 'agent.memory', message, details: { output } };
 }
 
+/** User code may have put anything in an error's place: nothing of it is run here, and nothing of it can throw. */
+function describe(cause: unknown): string {
+  if (!(cause instanceof Error)) return `Thrown: ${toText(cause)}`;
+  if (typeof cause.stack === 'string') return cause.stack;
+  return `${toText(cause.name)}: ${toText(cause.message)}`;
+}
+
+function toText(value: unknown): string {
+  return typeof value === 'object' || typeof value === 'function'
+    ? inspect(value, { depth: 1 })
+    : String(value);
+}
+
 /** What an uncaught error says of itself: anything can be thrown, `null` too. */
 export function crashError(cause: unknown, output: readonly string[]): WireError {
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : `Thrown: ${String(cause)}`;
+  const text = describe(cause);
   const lines = text.split('\n').map((line) => line.trim());
   const firstFrame = lines.findIndex((line) => line.startsWith('at '));
   const head = lines.slice(0, firstFrame < 0 ? 5 : firstFrame).join(' ');
