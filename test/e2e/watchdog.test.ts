@@ -82,7 +82,7 @@ test('one death is charged as one crash, and the agent comes back', async (t) =>
 test('of two that may have done it each is started alone, after all others', async (t) => {
   const suspects = ['busy-1', 'busy-2'];
   const fleet = await startKillers(t, [...suspects, 'calm']);
-  for (const id of suspects) told(fleet, id, 'hold 1500');
+  for (const id of suspects) told(fleet, id, 'hold 8000');
   for (const id of suspects) {
     await eventually(() => crumbOf(fleet, id)?.activities.find(({ kind }) => kind === 'bridge'), 'crumb');
   }
@@ -155,7 +155,7 @@ function startKillers(t: TestContext, agents: readonly string[], options: FleetP
     yaml: (id) =>
       id === 'calm'
         ? 'model: { provider: echo }\n'
-        : 'model: { provider: echo }\nchannels:\n  killer: {}\nsupervisor: { backoff_ms_min: 20, backoff_ms_max: 50 }\n',
+        : 'model: { provider: echo }\nchannels:\n  killer: {}\nsupervisor: { backoff_ms_min: 20, backoff_ms_max: 50, hang_ms: 60000 }\n',
     prepare: (place) => {
       for (const id of agents.filter((name) => name !== 'calm')) {
         mkdirSync(join(place, id, 'bridges'), { recursive: true });
