@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import type { WorkerReport } from '../../src/contract/worker-protocol.ts';
-import { crashError, createReportFilter } from '../../src/supervisor/worker-host.ts';
+import { crashError, filterReports, type WorkerHostEvent } from '../../src/supervisor/worker-host.ts';
+import { preparedAgent } from '../fixtures/prepared-agent.ts';
 
 /** What an `error` event of a real thread brings to this one, after structured clone. */
 function thrownBy(code: string): Promise<unknown> {
@@ -30,8 +30,9 @@ describe('whatever a thread throws is described, and described only', () => {
 });
 
 test('a message of an unknown kind is named in one warning, whatever its type is', () => {
-  const reports: WorkerReport[] = [];
-  const filter = createReportFilter((report) => reports.push(report));
+  const reports: WorkerHostEvent[] = [];
+  const input = { agent: preparedAgent(), incarnation: 1 };
+  const filter = filterReports({ input, report: (event) => reports.push(event), receive: () => {} }, []);
   for (const message of [{ type: { toString: 1 } }, { type: Symbol('x') }, 5, null]) filter(message);
   assert.equal(reports.length, 1);
   assert.equal(reports[0]?.type, 'worker.warning');
