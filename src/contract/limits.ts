@@ -6,10 +6,14 @@ export const DEFAULT_LIMITS = {
   waitingPerClient: 200,
   /** Turns waiting or running in the whole agent. */
   waitingPerAgent: 2_000,
+  /** Text of those turns together, in bytes: a slow model must not fill the memory. */
+  waitingBytesPerAgent: 64 * 1024 * 1024,
   /** Model calls an agent makes at once. */
   concurrentModelCalls: 16,
   /** Open WebSockets per agent. */
   sockets: 1_000,
+  /** Of these, sockets that have not authenticated yet, where a token is set. */
+  socketsBeforeAuth: 100,
   /** Largest WebSocket frame a client may send, in bytes. */
   frameBytes: 4 * 1024 * 1024,
   /** The same before the socket has authenticated. */

@@ -11,7 +11,7 @@ export function createGateway(http: HttpApp, hub: SocketHub): TransportApp {
     upgrade(request) {
       const decision = http.checkUpgrade(request);
       if (!('authenticated' in decision)) return { refuse: decision };
-      if (!hub.hasRoom()) {
+      if (!hub.hasRoom(decision.authenticated)) {
         const full = new AppError('sockets.full', 'Too many open connections; try again later');
         return { refuse: errorResponse(full, request.origin) };
       }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TransportFactory } from '../../src/gateway/transport.ts';
 import { rawExchange } from '../fixtures/transport-bench.ts';
-import { connectClient, refusedUpgrade } from '../fixtures/ws-client.ts';
+import { connectClient, refusedUpgrade, signIn } from '../fixtures/ws-client.ts';
 import { startGateway } from '../fixtures/ws-gateway.ts';
 
 const UPGRADE = [
@@ -51,6 +51,15 @@ export function accessCases(factory: TransportFactory): void {
     assert.deepEqual([status, headers['retry-after'], body.code], [503, '1', 'sockets.full']);
     await first.close();
     await connectClient(t, gateway);
+  });
+
+  test('more sockets before auth than the limit: 503, while those who prove who they are still get in', async (t) => {
+    const gateway = await startGateway(t, factory, { token: 'secret', limits: { socketsBeforeAuth: 1 } });
+    await signIn(t, gateway, { token: 'secret' });
+    await connectClient(t, gateway);
+    const { status, body } = await refusedUpgrade(gateway);
+    assert.deepEqual([status, body.code], [503, 'sockets.full']);
+    await connectClient(t, gateway, { headers: { authorization: 'Bearer secret' } });
   });
 }
 

@@ -94,6 +94,17 @@ describe('a message', () => {
     );
   });
 
+  test('that would fill the memory with waiting text is refused, one alone never', async (t) => {
+    const s = await start(t, { limits: { waitingBytesPerAgent: 100 } });
+    s.submit('x'.repeat(120), { sessionId: 'one' });
+    s.submit('y', { sessionId: 'two' });
+    assert.equal(s.outlet.frames[0]?.code, 'queue.agent_full');
+    (await call(s, 0)).answer('done');
+    await until(() => s.outlet.ends().length === 2, 'the answer');
+    s.submit('y', { sessionId: 'two' });
+    await call(s, 1);
+  });
+
   test('whose model fails ends as an error with a code, and the next one runs', async (t) => {
     const s = await start(t);
     s.submit('a');

@@ -9,6 +9,7 @@ import type { Turn } from './turn.ts';
 export class LiveTurns {
   readonly #limits: Limits;
   readonly #turns = new Map<number, Turn>();
+  #bytes = 0;
   readonly #perSession = new Map<SessionId, number>();
   readonly #perClient = new Map<string, number>();
   readonly #byMessage = new Map<string, Turn>();
@@ -23,6 +24,7 @@ export class LiveTurns {
 
   add(turn: Turn): void {
     this.#turns.set(turn.rowId, turn);
+    this.#bytes += turn.bytes;
     count(this.#perSession, turn.sessionId, 1);
     count(this.#perClient, turn.client.key, 1);
     if (turn.messageId !== undefined) this.#byMessage.set(messageKey(turn.client, turn.messageId), turn);
@@ -30,6 +32,7 @@ export class LiveTurns {
 
   remove(turn: Turn): void {
     if (!this.#turns.delete(turn.rowId)) return;
+    this.#bytes -= turn.bytes;
     count(this.#perSession, turn.sessionId, -1);
     count(this.#perClient, turn.client.key, -1);
     if (turn.messageId !== undefined) this.#byMessage.delete(messageKey(turn.client, turn.messageId));
@@ -41,9 +44,14 @@ export class LiveTurns {
 
   /** Why one more message cannot be taken now; undefined when it can. */
   refusal(message: Message): WireError | undefined {
-    const { waitingPerAgent, waitingPerSession, waitingPerClient } = this.#limits;
+    const { waitingPerAgent, waitingBytesPerAgent, waitingPerSession, waitingPerClient } = this.#limits;
     if (this.#turns.size >= waitingPerAgent) {
       return full('queue.agent_full', `This agent already has ${waitingPerAgent} messages to answer.`);
+    }
+    // A message longer than that is still taken by an agent that has nothing else to do.
+    if (this.#bytes > 0 && this.#bytes + Buffer.byteLength(message.text) > waitingBytesPerAgent) {
+      const what = `${waitingBytesPerAgent} bytes of messages`;
+      return full('queue.agent_full', `This agent already has ${what} to answer.`);
     }
     // One of them runs, or is about to.
     if (this.countOfSession(message.sessionId) > waitingPerSession) {

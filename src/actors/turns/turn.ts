@@ -14,6 +14,8 @@ export interface Turn {
   readonly client: ClientKey;
   readonly messageId: string | undefined;
   readonly text: string;
+  /** Of the text. */
+  readonly bytes: number;
   readonly attachments: readonly AttachmentInfo[];
   /** A start of the agent found it unfinished: it may have run before. */
   readonly isRecovered: boolean;
@@ -46,6 +48,7 @@ export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecov
     client: input.client,
     messageId: input.messageId,
     text: input.text,
+    bytes: Buffer.byteLength(input.text),
     attachments: input.attachments,
     acceptedAtMs: input.acceptedAtMs,
     isRecovered,

@@ -20,8 +20,8 @@ export type SocketHubOptions = Omit<
 };
 
 export interface SocketHub {
-  /** False when one more socket would be one too many. */
-  hasRoom(): boolean;
+  /** False when one more such socket would be one too many. */
+  hasRoom(isAuthenticated: boolean): boolean;
   accept(peer: Peer, isAuthenticated: boolean): PeerListener;
   /** Distinct client ids with an open socket. */
   connectedClients(): number;
@@ -72,7 +72,12 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
   };
 
   return {
-    hasRoom: () => connections.size < limits.sockets,
+    hasRoom: (isAuthenticated) => {
+      if (connections.size >= limits.sockets) return false;
+      if (isAuthenticated) return true;
+      const strangers = [...connections].filter((connection) => !connection.isAuthenticated);
+      return strangers.length < limits.socketsBeforeAuth;
+    },
     accept(peer, isAuthenticated) {
       const connection = new Connection(peer, isAuthenticated, context);
       connections.add(connection);
