@@ -34,9 +34,9 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
     case 'judge.stalled':
     case 'judge.wedged':
       // A stall that is looked at again keeps what was read of it.
-      return { hang: { silentMs: event.silentMs, autopsy: context.hang?.autopsy } };
+      return { hang: { isTold: false, autopsy: undefined, ...context.hang, silentMs: event.silentMs } };
     case 'worker.examined':
-      return { hang: { silentMs: context.hang?.silentMs ?? 0, autopsy: event.autopsy } };
+      return { hang: { isTold: false, silentMs: 0, ...context.hang, autopsy: event.autopsy } };
     case 'worker.interrupted':
       // Only one that nobody asked to end failed; its stack says where it hung.
       return context.intent === 'none' && event.stack !== 'no answer'

@@ -1,106 +1,21 @@
 /**
  * One supervised agent, seen from the main thread. `alive` owns the worker: it is entered to spawn it and left only
  * after `worker.exited`, so two incarnations of one agent can never hold the same port, database or bot token. Stop and
- * restart are wishes; what follows is decided when the worker is gone. Actions are total: a throw in one would end the
- * machine and leave its worker without an owner.
+ * restart are wishes; what follows is decided when the worker is gone.
  */
-import { assign, emit, enqueueActions, fromCallback, fromPromise, not, sendTo, setup } from 'xstate';
-import type { Clock } from '../contract/clock.ts';
-import { AppError, type WireError } from '../contract/errors.ts';
-import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
-import type { Autopsy } from './autopsy.ts';
-import {
-  blamedHang,
-  hungError,
-  isSafeBeforeReady,
-  reasonOf,
-  remembered,
-  shutdownTimes,
-  startTimeoutError,
-  toIncident,
-} from './child-facts.ts';
-import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart, toMonotonic } from './child-spec.ts';
-import type { WorkerChild } from './child-sweep.ts';
-import type { PreparedAgent } from './fleet.ts';
-import type { WorkerActorEvent, WorkerActorInput, WorkerHostEvent } from './worker-host.ts';
+import { not } from 'xstate';
+import { hungError } from './child-facts.ts';
+import { childSetup } from './child-setup.ts';
+import { toMonotonic } from './child-spec.ts';
 
-/** Why the worker was asked to end. `none`: it was not, or it did not become ready in time. */
-type Intent = 'none' | 'stop' | 'restart';
-
-export type ChildEvent =
-  | { type: 'start' }
-  | { type: 'stop'; force?: boolean }
-  | { type: 'restart' }
-  | JudgeEvent
-  | WorkerHostEvent;
-
-/** What the judge of hangs has to say; `silentMs` without a sign of life. */
-export type JudgeEvent = {
-  type: `judge.${'hung' | 'stalled' | 'recovered' | 'wedged'}`;
-  silentMs: number;
-};
-
-/** A hang that is being looked into, or that led to the end of this incarnation. */
-export interface Hang {
-  readonly silentMs: number;
-  readonly autopsy: Autopsy | undefined;
-}
-
-/** Facts for the log and the fleet; never for control flow. */
-export type ChildEmitted =
-  | { type: 'child.started'; id: string; port: number }
-  | { type: 'child.crashed'; id: string; error: WireError; restartInMs: number }
-  | { type: 'child.quarantined'; id: string; error: WireError }
-  | { type: 'child.warning'; id: string; warning: WireError }
-  | { type: 'child.incident'; id: string; incident: ChildIncident };
-
-export interface ChildIncident extends Hang {
-  readonly kind: 'hung' | 'stalled' | 'wedged';
-  readonly agent: PreparedAgent;
-  readonly incarnation: number;
-  /** Programs it had started and that ran. */
-  readonly children: readonly WorkerChild[];
-}
-
-/** A place among the agents that start at once, and the agent as it shall start now. */
-export interface StartSlot {
-  readonly agent: PreparedAgent;
-  /** Gives the place back; may be called again. */
-  release(): void;
-}
-export interface StartSlotInput {
-  readonly agent: PreparedAgent;
-  readonly incarnation: number;
-}
-
-export interface ChildInput {
-  readonly agent: PreparedAgent;
-  readonly clock: Clock;
-  readonly random: () => number;
-}
-
-export interface ChildContext extends ChildInput {
-  readonly intent: Intent;
-  /** When each crash that counts happened, monotonic milliseconds, newest last. */
-  readonly restarts: readonly number[];
-  /** Starts so far. */
-  readonly incarnation: number;
-  readonly ready: Extract<WorkerReport, { type: 'worker.ready' }> | undefined;
-  readonly beat: Heartbeat | undefined;
-  /** Programs it has started and that run. */
-  readonly children: readonly WorkerChild[];
-  readonly survivesTerminate: boolean;
-  readonly hang: Hang | undefined;
-  /** Why the last incarnation failed; kept until one is ready or the operator stops it. */
-  readonly failure: WireError | undefined;
-  readonly exitCode: number;
-  readonly backoffMs: number;
-  /** Time given to running turns by the shutdown under way. */
-  readonly drainMs: number;
-  /** Monotonic end of the shutdown under way. */
-  readonly stopByMs: number;
-  readonly slot: StartSlot | undefined;
-}
+export type {
+  ChildContext,
+  ChildEmitted,
+  ChildEvent,
+  ChildIncident,
+  StartSlot,
+  StartSlotInput,
+} from './child-vocabulary.ts';
 
 const STOP = { target: 'stopping', actions: { type: 'want', params: { intent: 'stop' } } } as const;
 const RESTART = { target: 'stopping', actions: { type: 'want', params: { intent: 'restart' } } } as const;
@@ -110,132 +25,7 @@ const OVER_MEMORY = [
   { target: 'interrupting', actions: 'remember' },
 ] as const;
 
-export const childMachine = setup({
-  types: {
-    input: {} as ChildInput,
-    context: {} as ChildContext,
-    events: {} as ChildEvent,
-    emitted: {} as ChildEmitted,
-    tags: {} as 'settled',
-  },
-  actors: {
-    worker: fromCallback<WorkerActorEvent, WorkerActorInput>(() => {
-      throw new Error('childMachine needs a worker: provide({ actors: { worker } })');
-    }),
-    startSlot: fromPromise<StartSlot, StartSlotInput>(() => {
-      throw new Error('childMachine needs start slots: provide({ actors: { startSlot } })');
-    }),
-  },
-  actions: {
-    want: assign(({ context, event }, params: { intent: Intent }) => {
-      const isForced = event.type === 'stop' && event.force === true;
-      return { intent: params.intent, ...shutdownTimes(context, isForced ? 0 : context.agent.spec.drainMs) };
-    }),
-    blameStart: assign(({ context }) => ({
-      // Nothing runs yet that could be drained.
-      ...shutdownTimes(context, 0),
-      failure: startTimeoutError(context.agent.spec),
-    })),
-    takeSlot: assign((_, params: { slot: StartSlot }) => ({ slot: params.slot, agent: params.slot.agent })),
-    releaseSlot: ({ context }) => context.slot?.release(),
-    blameSlot: assign((_, params: { error: unknown }) => ({
-      failure: AppError.toWire(params.error),
-      exitCode: 1,
-    })),
-    beginIncarnation: assign(({ context }) => ({
-      incarnation: context.incarnation + 1,
-      intent: 'none' as const,
-      ready: undefined,
-      beat: undefined,
-      children: [],
-      survivesTerminate: isSafeBeforeReady(context.agent),
-      hang: undefined,
-      failure: undefined,
-      drainMs: Number.POSITIVE_INFINITY,
-      stopByMs: Number.POSITIVE_INFINITY,
-    })),
-    remember: assign(({ context, event }) => remembered(context, event)),
-    forgetFailure: assign({ failure: undefined }),
-    forgetRestarts: assign({ restarts: [] }),
-    countRestart: assign(({ context }) => {
-      const { spec } = context.agent;
-      const restarts = recordRestart(context.restarts, context.clock.monotonicMs(), spec.periodMs);
-      return { restarts, backoffMs: backoffMs(spec, restarts.length, context.random()) };
-    }),
-    shutdown: sendTo('worker', ({ context }) => ({
-      type: 'shutdown' as const,
-      // One that did not become ready in time starts again, unless the operator says otherwise.
-      reason: context.intent === 'stop' ? ('stop' as const) : ('restart' as const),
-      drainMs: context.drainMs,
-      closeMs: context.agent.spec.closeMs,
-    })),
-    forgetHang: assign({ hang: undefined }),
-    /** Only one that was ended for it: its exit may have other reasons as well. */
-    blameHang: assign(({ context }) => ({ failure: blamedHang(context) })),
-    examine: sendTo('worker', { type: 'examine' as const }),
-    interrupt: sendTo('worker', { type: 'interrupt' as const }),
-    terminate: sendTo('worker', { type: 'terminate' as const }),
-    reportStarted: emit(({ context }) => ({
-      type: 'child.started',
-      id: context.agent.spec.id,
-      port: context.ready?.port ?? 0,
-    })),
-    reportCrashed: emit(({ context }) => ({
-      type: 'child.crashed',
-      id: context.agent.spec.id,
-      error: reasonOf(context),
-      restartInMs: context.backoffMs,
-    })),
-    reportQuarantined: emit(({ context }) => ({
-      type: 'child.quarantined',
-      id: context.agent.spec.id,
-      error: reasonOf(context),
-    })),
-    reportIncident: emit(({ context }, params: { kind: ChildIncident['kind'] }) => ({
-      type: 'child.incident',
-      id: context.agent.spec.id,
-      incident: toIncident(context, params.kind),
-    })),
-    reportEndOfHang: enqueueActions(({ context, enqueue }) => {
-      if (context.failure?.code !== 'agent.hung' || context.hang === undefined) return;
-      const { id } = context.agent.spec;
-      enqueue.emit({ type: 'child.incident', id, incident: toIncident(context, 'hung') });
-    }),
-    reportWarning: emit(({ context }, params: { warning: WireError }) => ({
-      type: 'child.warning',
-      id: context.agent.spec.id,
-      warning: params.warning,
-    })),
-  },
-  guards: {
-    wanted: ({ context }, params: { intent: Intent }) => context.intent === params.intent,
-    hastens: ({ context, event }) => event.type === 'stop' && event.force === true && context.drainMs > 0,
-    mayRestart: ({ context }) =>
-      context.agent.spec.restart === 'permanent' ||
-      (context.agent.spec.restart === 'transient' && context.exitCode !== 0),
-    was: ({ context }, params: { state: ChildPast['state'] }) => context.agent.past?.state === params.state,
-    isFatal: ({ context }) => context.failure !== undefined && FATAL_CODES.has(context.failure.code),
-    tooManyRestarts: ({ context }) => {
-      const { intensity, periodMs } = context.agent.spec;
-      return recordRestart(context.restarts, context.clock.monotonicMs(), periodMs).length > intensity;
-    },
-    isUnreachable: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'unreachable',
-    isAlive: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'alive',
-    isEnded: ({ event }) => event.type === 'worker.examined' && event.autopsy.outcome === 'ended',
-    isOverMemory: ({ context }) => context.failure?.code === 'agent.memory',
-    isProcess: ({ context }) => context.agent.isolation === 'process',
-    survivesTerminate: ({ context }) => context.survivesTerminate,
-  },
-  delays: {
-    startTimeout: ({ context }) => context.agent.spec.startTimeoutMs,
-    stable: ({ context }) => context.agent.spec.stableMs,
-    shutdownTimeout: ({ context }) => Math.max(0, context.stopByMs - context.clock.monotonicMs()),
-    interruptTimeout: LADDER.interruptMs,
-    examineTimeout: LADDER.examineMs,
-    killTimeout: LADDER.killMs,
-    backoff: ({ context }) => context.backoffMs,
-  },
-}).createMachine({
+export const childMachine = childSetup.createMachine({
   id: 'child',
   context: ({ input }) => ({
     ...input,
@@ -337,16 +127,24 @@ export const childMachine = setup({
             restart: RESTART,
             'worker.examined': [
               // Its exit follows.
-              { guard: 'isEnded', actions: ['remember', 'blameHang'] },
-              { guard: 'isAlive', target: 'running', actions: 'forgetHang' },
-              { guard: 'isUnreachable', target: 'killing', actions: ['remember', 'blameHang'] },
+              { guard: { type: 'found', params: { outcome: 'ended' } }, actions: ['remember', 'blameHang'] },
+              {
+                guard: { type: 'found', params: { outcome: 'alive' } },
+                target: 'running',
+                actions: 'forgetHang',
+              },
+              {
+                guard: { type: 'found', params: { outcome: 'unreachable' } },
+                target: 'killing',
+                actions: ['remember', 'blameHang'],
+              },
               { target: 'stalled', actions: 'remember' },
             ],
           },
         },
         /** In a call that cannot be read, or in the database: it may come back. */
         stalled: {
-          entry: { type: 'reportIncident', params: { kind: 'stalled' } },
+          entry: ['reportStall', 'noteTold'],
           on: {
             stop: STOP,
             restart: RESTART,
@@ -363,7 +161,7 @@ export const childMachine = setup({
               },
               {
                 target: 'wedged',
-                actions: ['remember', 'blameHang', { type: 'reportIncident', params: { kind: 'wedged' } }],
+                actions: ['remember', 'blameHang', 'reportWedged'],
               },
             ],
           },
@@ -402,7 +200,7 @@ export const childMachine = setup({
           on: {
             // Nobody asked it to end: it was away for longer than anybody would wait, and is back.
             'judge.recovered': {
-              guard: { type: 'wanted', params: { intent: 'none' } },
+              guard: 'isBack',
               target: 'running',
               actions: ['forgetHang', 'forgetFailure'],
             },

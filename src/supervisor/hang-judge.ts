@@ -58,58 +58,84 @@ interface Watched {
   toldMs: number;
 }
 
-export function createHangJudge({ heartbeatMs, lookMs }: HangJudgeOptions): HangJudge {
-  const watched = new Map<string, Watched>();
-  let lastLookMs: number | undefined;
-  let amnesties = 0;
-  /** Who was silent at the last one and has given no sign since. */
-  let excused = new Set<string>();
+export function createHangJudge(options: HangJudgeOptions): HangJudge {
+  return new Judge(options);
+}
 
-  function startClocksAnew(nowMs: number): void {
-    for (const agent of watched.values()) {
+class Judge implements HangJudge {
+  readonly #heartbeatMs: number;
+  readonly #lookMs: number;
+  readonly #watched = new Map<string, Watched>();
+  #lastLookMs: number | undefined;
+  #amnesties = 0;
+  /** Who was silent at the last one and has given no sign since. */
+  #excused = new Set<string>();
+
+  constructor({ heartbeatMs, lookMs }: HangJudgeOptions) {
+    this.#heartbeatMs = heartbeatMs;
+    this.#lookMs = lookMs;
+  }
+
+  look(nowMs: number, agents: readonly AgentSigns[]): readonly Verdict[] {
+    const lateMs = this.#lastLookMs === undefined ? 0 : nowMs - this.#lastLookMs - this.#lookMs;
+    this.#lastLookMs = nowMs;
+    this.#forgetOthers(agents);
+    const recovered = agents.flatMap((signs) => this.#takeSigns(nowMs, signs) ?? []);
+    if (this.#excused.size <= agents.length / 2) this.#amnesties = 0;
+    if (lateMs > this.#heartbeatMs / 2) {
+      this.#startClocksAnew(nowMs);
+      return recovered;
+    }
+    const verdicts = agents.flatMap((signs) => {
+      const type = this.#opinion(nowMs, signs);
+      return type === undefined ? [] : [verdict(type, signs, this.#silentFor(nowMs, signs))];
+    });
+    // A slow disk may be told of all agents at once; that they are ended for it may not.
+    const isSevere = verdicts.some(({ type }) => type !== 'stalled');
+    if (isSevere && this.#excuse(nowMs, agents)) return recovered;
+    for (const { id, type } of verdicts) {
+      const known = this.#watched.get(id);
+      if (known) Object.assign(known, { told: type, toldMs: nowMs });
+    }
+    return [...recovered, ...verdicts];
+  }
+
+  /** What is not looked at any more starts with a new clock when it comes back. */
+  #forgetOthers(agents: readonly AgentSigns[]): void {
+    const present = new Set(agents.map(({ id }) => id));
+    for (const id of this.#watched.keys()) if (!present.has(id)) this.#watched.delete(id);
+    for (const id of this.#excused) if (!present.has(id)) this.#excused.delete(id);
+  }
+
+  #startClocksAnew(nowMs: number): void {
+    for (const agent of this.#watched.values()) {
       agent.seenMs = nowMs;
       agent.toldMs = nowMs;
     }
   }
 
-  /** Those that gave a sign of life since the last look, after something had been said of them. */
-  function takeSigns(nowMs: number, agents: readonly AgentSigns[]): Verdict[] {
-    const recovered: Verdict[] = [];
-    for (const signs of agents) {
-      const known = watched.get(signs.id);
-      if (known === undefined || known.incarnation !== signs.incarnation) {
-        const { incarnation, beats, progress } = signs;
-        const fresh = { incarnation, beats, progress, seenMs: nowMs, toldMs: nowMs };
-        watched.set(signs.id, { ...fresh, told: 'nothing' });
-        continue;
-      }
-      if (known.beats === signs.beats && known.progress === signs.progress) continue;
-      excused.delete(signs.id);
-      if (known.told !== 'nothing') recovered.push(verdict('recovered', signs, nowMs - known.seenMs));
-      known.beats = signs.beats;
-      known.progress = signs.progress;
-      known.seenMs = nowMs;
-      known.told = 'nothing';
+  /** `recovered` when it gave a sign of life after something had been said of it. */
+  #takeSigns(nowMs: number, signs: AgentSigns): Verdict | undefined {
+    const { id, incarnation, beats, progress } = signs;
+    const known = this.#watched.get(id);
+    if (known?.incarnation === incarnation && known.beats === beats && known.progress === progress) {
+      return undefined;
     }
-    return recovered;
+    this.#watched.set(id, { incarnation, beats, progress, seenMs: nowMs, told: 'nothing', toldMs: nowMs });
+    this.#excused.delete(id);
+    const hasRecovered = known?.incarnation === incarnation && known.told !== 'nothing';
+    return hasRecovered ? verdict('recovered', signs, nowMs - known.seenMs) : undefined;
   }
 
-  /** What is not looked at any more starts with a new clock when it comes back. */
-  function forgetOthers(agents: readonly AgentSigns[]): void {
-    const present = new Set(agents.map(({ id }) => id));
-    for (const id of watched.keys()) if (!present.has(id)) watched.delete(id);
-    for (const id of excused) if (!present.has(id)) excused.delete(id);
+  #silentFor(nowMs: number, { id }: AgentSigns): number {
+    return nowMs - (this.#watched.get(id)?.seenMs ?? nowMs);
   }
 
-  function silentFor(nowMs: number, { id }: AgentSigns): number {
-    return nowMs - (watched.get(id)?.seenMs ?? nowMs);
-  }
-
-  function opinion(nowMs: number, signs: AgentSigns): Verdict['type'] | undefined {
-    const known = watched.get(signs.id);
+  #opinion(nowMs: number, signs: AgentSigns): Verdict['type'] | undefined {
+    const known = this.#watched.get(signs.id);
     if (known === undefined || known.told === 'wedged' || signs.phase === 'hung') return undefined;
     // Looks are as inexact as timers: the one that comes a moment early counts.
-    const isSilentFor = (ms: number): boolean => silentFor(nowMs, signs) >= ms - lookMs / 2;
+    const isSilentFor = (ms: number): boolean => this.#silentFor(nowMs, signs) >= ms - this.#lookMs / 2;
     const toldForMs = nowMs - known.toldMs;
     if (!isSilentFor(signs.hangMs)) return undefined;
     if (signs.isInStorage || signs.phase === 'stalled') {
@@ -122,41 +148,16 @@ export function createHangJudge({ heartbeatMs, lookMs }: HangJudgeOptions): Hang
   }
 
   /** Whether so many are silent that none of them can be blamed, and they have not been excused too often. */
-  function excuse(nowMs: number, agents: readonly AgentSigns[]): boolean {
-    const silent = agents.filter((signs) => silentFor(nowMs, signs) > heartbeatMs + lookMs);
+  #excuse(nowMs: number, agents: readonly AgentSigns[]): boolean {
+    const silentMs = this.#heartbeatMs + this.#lookMs;
+    const silent = agents.filter((signs) => this.#silentFor(nowMs, signs) > silentMs);
     const isCrowd = agents.length >= CROWD_MIN && silent.length > agents.length / 2;
-    if (!isCrowd || amnesties === AMNESTIES_MAX) return false;
-    amnesties += 1;
-    excused = new Set(silent.map(({ id }) => id));
-    startClocksAnew(nowMs);
+    if (!isCrowd || this.#amnesties === AMNESTIES_MAX) return false;
+    this.#amnesties += 1;
+    this.#excused = new Set(silent.map(({ id }) => id));
+    this.#startClocksAnew(nowMs);
     return true;
   }
-
-  return {
-    look: (nowMs, agents) => {
-      const lateMs = lastLookMs === undefined ? 0 : nowMs - lastLookMs - lookMs;
-      lastLookMs = nowMs;
-      forgetOthers(agents);
-      const recovered = takeSigns(nowMs, agents);
-      if (excused.size <= agents.length / 2) amnesties = 0;
-      if (lateMs > heartbeatMs / 2) {
-        startClocksAnew(nowMs);
-        return recovered;
-      }
-      const verdicts = agents.flatMap((signs) => {
-        const type = opinion(nowMs, signs);
-        return type === undefined ? [] : [verdict(type, signs, silentFor(nowMs, signs))];
-      });
-      // A slow disk may be told of all agents at once; that they are ended for it may not.
-      const isSevere = verdicts.some(({ type }) => type !== 'stalled');
-      if (isSevere && excuse(nowMs, agents)) return recovered;
-      for (const { id, type } of verdicts) {
-        const known = watched.get(id);
-        if (known) Object.assign(known, { told: type, toldMs: nowMs });
-      }
-      return [...recovered, ...verdicts];
-    },
-  };
 }
 
 function verdict(type: Verdict['type'], { id, incarnation }: AgentSigns, silentMs: number): Verdict {
