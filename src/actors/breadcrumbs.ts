@@ -3,7 +3,7 @@
  * crash leaves no time afterwards. No fsync: the page cache outlives the process, and after a power cut nobody asks.
  * Crumbs only serve to find a culprit, so a disk that refuses them is no reason to fail.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { CRUMB_BYTES, CRUMB_FILE, createCrumbWriter } from '../contract/breadcrumb.ts';
 import type { Clock } from '../contract/clock.ts';
@@ -13,7 +13,7 @@ export interface Breadcrumbs {
   write(activities: readonly Activity[]): void;
   /** What is written now stays for a moment, whatever comes. */
   hold(): void;
-  /** Says that nothing is under way any more. */
+  /** Nothing is under way any more: the crumb goes. */
   close(): void;
 }
 
@@ -38,7 +38,8 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
   let current: readonly Activity[] = [];
   let written = 0;
   let held: ReturnType<typeof setTimeout> | undefined;
-  let file = open(join(dir, CRUMB_FILE));
+  const path = join(dir, CRUMB_FILE);
+  let file = open(path);
 
   function fill(activities: readonly Activity[]): Buffer {
     const length = buffer.write(toText(activities), 0, CRUMB_BYTES - 1, 'latin1');
@@ -71,9 +72,10 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
     },
     close: () => {
       if (file === undefined || held !== undefined) return;
-      write([]);
       closeSync(file);
       file = undefined;
+      // An agent that ended well leaves its directory as it found it.
+      rmSync(path, { force: true });
     },
   };
 }
