@@ -7,6 +7,8 @@
 import { connect } from 'node:net';
 
 const [port, clients, seconds] = process.argv.slice(2);
+/** A client that returns is told what it missed; these are new ones in every run. */
+const RUN = process.pid;
 const WARM_UP_MS = 1_000;
 const RESPONSE = /"type":\s?"response"/g;
 const FAILURE = /"type":\s?"(error|auth_error|queued)"/;
@@ -31,7 +33,7 @@ function frame(value) {
 
 function open(number) {
   const socket = connect(Number(port), '127.0.0.1');
-  const message = frame({ type: 'message', text: 'hi', session_id: `s${number}` });
+  const message = frame({ type: 'message', text: 'hi', session_id: `s${RUN}-${number}` });
   let state = 'connecting';
   let carry = '';
   let sentAt = 0;
@@ -58,7 +60,7 @@ function open(number) {
     }
     if (state === 'connecting' && text.includes('\r\n\r\n')) {
       state = 'authenticating';
-      socket.write(frame({ type: 'auth', token: '', client_id: `bench-${number}` }));
+      socket.write(frame({ type: 'auth', token: '', client_id: `bench-${RUN}-${number}` }));
     } else if (state === 'authenticating' && text.includes('"auth_ok"')) {
       state = 'chatting';
       ask();
