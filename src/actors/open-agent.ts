@@ -144,7 +144,6 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   const vitals = createVitals(buffer, clock.wallMs);
   leaveCrumbs(init, vitals, clock);
   const leaveStart = vitals.enter('start', 'start of the agent');
-  if (init.isolation === 'process') startMonitor(buffer, log);
   const { settings } = init;
   const onDefect = (error: unknown, where: string) => log.error('server.defect', { where, error });
   const db = await openDatabase(settings.dbPath, clock);
@@ -173,6 +172,8 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
     const parts = { agent, clock, log, db, journal, turns, authenticator, children, vitals };
     const resources = await serve(parts, onDefect);
     leaveStart();
+    // Only now: 10 MB and 40 ms that a start need not wait for.
+    if (init.isolation === 'process') startMonitor(buffer, log);
     return resources;
   } catch (error) {
     db.close();
