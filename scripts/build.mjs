@@ -126,6 +126,7 @@ async function bundleBoot(entry, bundles) {
     entryPoints: [entry],
     outfile: 'out.cjs',
     define: {
+      'import.meta.dirname': '__dirname',
       ...Object.fromEntries(hashes),
       'process.env.PACKAGE_VERSION': JSON.stringify(await packageVersion()),
     },
