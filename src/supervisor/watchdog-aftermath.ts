@@ -46,13 +46,13 @@ export function createAftermath(options: AftermathOptions): Aftermath {
     for (const [id, { crashesMs, state, reason }] of Object.entries(before.agents)) {
       pasts.set(id, { crashesMs, state, reason });
     }
+    const read = await Promise.all(agents.map(({ dir }) => options.readCrumb(dir)));
     const crumbs = new Map<string, Breadcrumb>();
-    await Promise.all(
-      agents.map(async ({ id, dir }) => {
-        const crumb = await options.readCrumb(dir);
-        if (crumb?.pid === death.pid) crumbs.set(id, crumb);
-      }),
-    );
+    // In the order in which the agents were given, whatever the disk was quickest with.
+    for (const [index, { id }] of agents.entries()) {
+      const crumb = read[index];
+      if (crumb?.pid === death.pid) crumbs.set(id, crumb);
+    }
     const verdict = judgeDeath(death, before, crumbs);
     if (verdict.charged) charge(verdict.charged.id, verdict);
     keeper.change({ suspects: verdict.alone });

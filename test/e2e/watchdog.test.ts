@@ -1,6 +1,6 @@
 /** The host dies in every way it can, the launcher dies, and agents kill the host: who is back, and who is blamed. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -84,6 +84,8 @@ test('of two that may have done it each is started alone, after all others', asy
   const fleet = await startKillers(t, [...suspects, 'calm']);
   for (const id of suspects) told(fleet, id, 'hold 8000');
   for (const id of suspects) {
+    // Taken away, and still busy with it: the look before found a file to read, which is an activity as well.
+    await eventually(() => !existsSync(join(fleet.place, id, 'kill')), 'order taken');
     await eventually(() => crumbOf(fleet, id)?.activities.find(({ kind }) => kind === 'bridge'), 'crumb');
   }
   process.kill(fleet.hostPid, 'SIGKILL');
@@ -92,8 +94,9 @@ test('of two that may have done it each is started alone, after all others', asy
   const told1 = fleet.events.slice(fleet.events.indexOf(next));
   const at = (id: string, state: string) =>
     told1.findIndex((event) => event.id === id && event.state === state);
-  assert.ok(at('calm', 'running') < at('busy-1', 'starting'));
-  assert.ok(at('busy-1', 'running') < at('busy-2', 'starting'));
+  const order = told1.map(({ id, state, type }) => `${id ?? type} ${state ?? ''}`).join(', ');
+  assert.ok(at('calm', 'running') < at('busy-1', 'starting'), order);
+  assert.ok(at('busy-1', 'running') < at('busy-2', 'starting'), order);
   const warning = told1.find(({ code }) => code === 'host.died')?.message as string;
   assert.match(warning, /busy-1, busy-2/);
   await fleet.stop();
