@@ -31,7 +31,7 @@ export function runTests(files, { env = {}, nodeOptions = [], fileMs = FILE_MS }
   // Without a file `node --test` would run whatever looks like a test to it.
   if (files.length === 0) throw new Error('No test file matches');
   const args = [
-    ...['--import', 'tsx', '--conditions=development', '--test', '--test-concurrency=2'],
+    ...['--import', 'tsx', '--conditions=development', '--test', '--test-concurrency=3'],
     ...[`--test-timeout=${fileMs}`, `--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout'],
     ...nodeOptions,
     ...files,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openChat } from '../fixtures/chat.ts';
 import type { Told } from '../fixtures/command.ts';
@@ -19,75 +19,81 @@ const HANGS = [
   { kind: 'swallow', place: 'swallowsEverything' },
 ] as const;
 
-for (const isolation of ISOLATIONS) {
-  test(`an agent that hangs in JavaScript is told with its function and line, and is ready again (${isolation})`, async (t) => {
-    const fleet = await startHanging(t, isolation);
-    const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
-    for (const [index, { kind, place }] of HANGS.entries()) {
-      const orderedMs = performance.now();
-      order(fleet, kind);
-      const hung = await fleet.event(
-        isTold('hanging', index, ({ state }) => state === 'hung'),
-        `${kind}: hung`,
+// Most of the time is waiting: for a judge, or for a call of ten seconds to return.
+describe('an agent that hangs', { concurrency: 2 }, () => {
+  for (const isolation of ISOLATIONS) {
+    test(`an agent that hangs in JavaScript is told with its function and line, and is ready again (${isolation})`, async (t) => {
+      const fleet = await startHanging(t, isolation);
+      const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
+      for (const [index, { kind, place }] of HANGS.entries()) {
+        const orderedMs = performance.now();
+        order(fleet, kind);
+        const hung = await fleet.event(
+          isTold('hanging', index, ({ state }) => state === 'hung'),
+          `${kind}: hung`,
+        );
+        assert.ok(hung);
+        assert.equal((await neighbour.ask(`during ${kind}`)).text, `echo: during ${kind}`);
+        const incident = await fleet.event(isIncident(index), `${kind}: incident`);
+        const text = String(incident.text);
+        assert.match(
+          text,
+          new RegExp(`^hung for \\d\\.\\d s in ${place} \\(bridges/hanging\\.mjs:\\d+\\), bridge hanging`),
+        );
+        assert.match(text, /: interrupted and restarted$/);
+        await fleet.event(isUp(index + 1), `${kind}: up again`);
+        t.diagnostic(`${kind}: ready again ${Math.round(performance.now() - orderedMs)} ms after the order`);
+        const record = JSON.parse(readFileSync(String(incident.file), 'utf8'));
+        assert.equal(record.outcome, 'ended');
+        assert.equal(record.activities.at(-1)?.what, 'bridge hanging');
+        assert.ok(record.heap_used_bytes > 0);
+        assert.ok(record.stack.some((line: string) => line.includes(place)));
+        assert.ok(record.output.includes(`hangs in ${kind} with the token [secret]`), record.output.join());
+        assert.ok(!readFileSync(String(incident.file), 'utf8').includes('hidden-s3cret'));
+      }
+      const last = await openChat(t, fleet.agent('hanging').wsUrl, { clientId: 'after' });
+      assert.equal((await last.ask('again')).text, 'echo: again');
+      assert.ok(neighbour.isOpen(), 'the socket of before all hangs');
+      assert.equal(
+        fleet.events.filter((event) => event.id === 'calm' && event.state === 'running').length,
+        1,
       );
-      assert.ok(hung);
-      assert.equal((await neighbour.ask(`during ${kind}`)).text, `echo: during ${kind}`);
-      const incident = await fleet.event(isIncident(index), `${kind}: incident`);
-      const text = String(incident.text);
-      assert.match(
-        text,
-        new RegExp(`^hung for \\d\\.\\d s in ${place} \\(bridges/hanging\\.mjs:\\d+\\), bridge hanging`),
+      assert.equal(readdirSync(join(fleet.agent('hanging').dir, 'logs/incidents')).length, HANGS.length);
+      await fleet.stop();
+    });
+
+    test(`an agent in a native call of ten seconds is told as stalled and comes back by itself (${isolation})`, async (t) => {
+      const fleet = await startHanging(t, isolation);
+      const chat = await openChat(t, fleet.agent('hanging').wsUrl, { clientId: 'patient' });
+      order(fleet, 'native');
+      const stalled = await fleet.event(
+        ({ type, kind }) => type === 'incident' && kind === 'stalled',
+        'stalled',
       );
-      assert.match(text, /: interrupted and restarted$/);
-      await fleet.event(isUp(index + 1), `${kind}: up again`);
-      t.diagnostic(`${kind}: ready again ${Math.round(performance.now() - orderedMs)} ms after the order`);
-      const record = JSON.parse(readFileSync(String(incident.file), 'utf8'));
-      assert.equal(record.outcome, 'ended');
-      assert.equal(record.activities.at(-1)?.what, 'bridge hanging');
-      assert.ok(record.heap_used_bytes > 0);
-      assert.ok(record.stack.some((line: string) => line.includes(place)));
-      assert.ok(record.output.includes(`hangs in ${kind} with the token [secret]`), record.output.join());
-      assert.ok(!readFileSync(String(incident.file), 'utf8').includes('hidden-s3cret'));
-    }
-    const last = await openChat(t, fleet.agent('hanging').wsUrl, { clientId: 'after' });
-    assert.equal((await last.ask('again')).text, 'echo: again');
-    assert.ok(neighbour.isOpen(), 'the socket of before all hangs');
-    assert.equal(fleet.events.filter((event) => event.id === 'calm' && event.state === 'running').length, 1);
-    assert.equal(readdirSync(join(fleet.agent('hanging').dir, 'logs/incidents')).length, HANGS.length);
+      assert.match(String(stalled.text), /^stalled for \d\.\d s, bridge hanging/);
+      const answer = chat.ask('while it is away');
+      assert.equal((await answer).text, 'echo: while it is away');
+      const states = fleet.events.filter(({ type, id }) => type === 'agent' && id === 'hanging');
+      assert.deepEqual(
+        states.map(({ restarts }) => restarts).filter((count) => count !== 0),
+        [],
+      );
+      await fleet.event(
+        isTold('hanging', 1, ({ state }) => state === 'running'),
+        'running again',
+      );
+      await fleet.stop();
+    });
+  }
+
+  test('an agent that hangs is not excused by its own configuration of other agents, and waits as long as told', async (t) => {
+    const fleet = await startHanging(t, 'thread', 'supervisor: { hang_ms: 4000 }\n');
+    order(fleet, 'loop');
+    const incident = await fleet.event(isIncident(0), 'incident');
+    assert.match(String(incident.text), /^hung for [34]\.\d s/);
+    await fleet.event(isUp(1), 'up again');
     await fleet.stop();
   });
-
-  test(`an agent in a native call of ten seconds is told as stalled and comes back by itself (${isolation})`, async (t) => {
-    const fleet = await startHanging(t, isolation);
-    const chat = await openChat(t, fleet.agent('hanging').wsUrl, { clientId: 'patient' });
-    order(fleet, 'native');
-    const stalled = await fleet.event(
-      ({ type, kind }) => type === 'incident' && kind === 'stalled',
-      'stalled',
-    );
-    assert.match(String(stalled.text), /^stalled for \d\.\d s, bridge hanging/);
-    const answer = chat.ask('while it is away');
-    assert.equal((await answer).text, 'echo: while it is away');
-    const states = fleet.events.filter(({ type, id }) => type === 'agent' && id === 'hanging');
-    assert.deepEqual(
-      states.map(({ restarts }) => restarts).filter((count) => count !== 0),
-      [],
-    );
-    await fleet.event(
-      isTold('hanging', 1, ({ state }) => state === 'running'),
-      'running again',
-    );
-    await fleet.stop();
-  });
-}
-
-test('an agent that hangs is not excused by its own configuration of other agents, and waits as long as told', async (t) => {
-  const fleet = await startHanging(t, 'thread', 'supervisor: { hang_ms: 4000 }\n');
-  order(fleet, 'loop');
-  const incident = await fleet.event(isIncident(0), 'incident');
-  assert.match(String(incident.text), /^hung for [34]\.\d s/);
-  await fleet.event(isUp(1), 'up again');
-  await fleet.stop();
 });
 
 function startHanging(t: TestContext, isolation: 'thread' | 'process', more = ''): Promise<FleetProcess> {
