@@ -8,6 +8,7 @@ import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../contract/clock.ts';
 
 const ANSWER_MS = 300;
+const [ENABLE, PAUSE, ASK, RESUME, DISABLE] = [1, 2, 3, 4, 5];
 const EXPRESSION = '(({ heapUsed, external }) => heapUsed + external)(process.memoryUsage())';
 
 /** To be called while nobody else talks to a thread. */
@@ -31,16 +32,35 @@ export function readThreadMemory({ threadId }: Worker, clock: Clock): Promise<nu
     session.connect();
     session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
       // `workerId` only counts sessions; the title begins with the threadId, before the name that others may choose.
-      if (!workerInfo.title.startsWith(`[worker ${threadId}]`)) return;
-      session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
-        if (params.sessionId === sessionId) end(toBytes(params.message));
-      });
-      const params = { expression: EXPRESSION, returnByValue: true, silent: true };
-      const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params });
-      session.post('NodeWorker.sendMessageToWorker', { sessionId, message });
+      if (workerInfo.title.startsWith(`[worker ${threadId}]`)) converse(session, sessionId, end);
     });
     session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
   });
+}
+
+/**
+ * Pause, ask, resume. Asking without the pause runs JavaScript from inside an interrupt: in one of five runs that ended
+ * the whole process with SIGSEGV while the thread was filling its heap.
+ */
+function converse(session: Session, sessionId: string, end: (usedBytes: number | undefined) => void): void {
+  let usedBytes: number | undefined;
+  const send = (id: number, method: string, params: object = {}) =>
+    session.post('NodeWorker.sendMessageToWorker', {
+      sessionId,
+      message: JSON.stringify({ id, method, params }),
+    });
+  session.on('NodeWorker.receivedMessageFromWorker', ({ params }) => {
+    if (params.sessionId !== sessionId) return;
+    if (params.message.startsWith('{"method":"Debugger.paused"')) {
+      send(ASK, 'Runtime.evaluate', { expression: EXPRESSION, returnByValue: true, silent: true });
+    } else if (params.message.startsWith(`{"id":${ASK},`)) {
+      usedBytes = toBytes(params.message);
+      send(RESUME, 'Debugger.resume');
+      send(DISABLE, 'Debugger.disable');
+    } else if (params.message.startsWith(`{"id":${DISABLE},`)) end(usedBytes);
+  });
+  send(ENABLE, 'Debugger.enable');
+  send(PAUSE, 'Debugger.pause');
 }
 
 function toBytes(message: string): number | undefined {
