@@ -60,13 +60,11 @@ export function createInterrupter(clock: Clock): Interrupter {
 async function end(worker: Worker, clock: Clock): Promise<Interruption> {
   const isTurning = await turns(worker, clock);
   return withThread<Interruption>(worker.threadId, 'no answer', clock, async (thread) => {
+    await thread.post('Debugger.enable');
     if (isTurning) {
-      void thread.post('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT_EXPRESSION}); 0` });
-      // It may have got stuck since it was watched. Once the thread is gone this talks to nobody.
-      await Promise.race([thread.gone, wait(clock, POLITE_MS)]);
+      await askToExit(thread, clock);
       if (thread.isGone()) return { frames: [] };
     }
-    await thread.post('Debugger.enable');
     const paused = thread.paused();
     await thread.post('Debugger.pause');
     const frames = toFrames(await paused, thread);
@@ -77,6 +75,21 @@ async function end(worker: Worker, clock: Clock): Promise<Interruption> {
     await Promise.race([thread.gone, Promise.allSettled(exit)]);
     return { frames };
   });
+}
+
+/**
+ * For a thread whose loop turns: it exits by itself, between two callbacks. Asked while it is paused, or rests: running
+ * JavaScript from inside an interrupt of other JavaScript can end the whole process.
+ */
+async function askToExit(thread: Thread, clock: Clock): Promise<void> {
+  const paused = thread.paused();
+  await thread.post('Debugger.pause');
+  await Promise.race([paused, thread.gone, wait(clock, POLITE_MS)]);
+  void thread.post('Runtime.evaluate', { expression: `setImmediate(() => ${EXIT_EXPRESSION}); 0` });
+  // One that rested is paused only by what it was just asked.
+  void paused.then(() => thread.post('Debugger.resume'));
+  // It may have got stuck since it was watched.
+  await Promise.race([thread.gone, wait(clock, POLITE_MS)]);
 }
 
 async function examineThread(
