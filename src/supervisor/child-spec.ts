@@ -60,6 +60,29 @@ export const LADDER = {
   killMs: 5_000,
 } as const;
 
+/** How long a stop takes at most: each step begins when the one before has run out, or is skipped where it ended. */
+export interface Deadlines {
+  readonly drainMs: number;
+  readonly closeMs: number;
+  readonly graceMs: number;
+  readonly interruptMs: number;
+  readonly killMs: number;
+}
+
+/** The largest of several agents; undefined where there is none. */
+export function longestDeadlines(
+  specs: readonly Pick<ChildSpec, 'drainMs' | 'closeMs'>[],
+): Deadlines | undefined {
+  if (specs.length === 0) return undefined;
+  return {
+    drainMs: Math.max(...specs.map(({ drainMs }) => drainMs)),
+    closeMs: Math.max(...specs.map(({ closeMs }) => closeMs)),
+    graceMs: LADDER.graceMs,
+    interruptMs: LADDER.interruptMs,
+    killMs: LADDER.killMs,
+  };
+}
+
 /** What an agent's own start-up can fail with; other codes answer requests. */
 const START_FAMILIES = ['config', 'directory', 'bind', 'storage', 'transport', 'worker'] as const;
 

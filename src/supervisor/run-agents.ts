@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import PQueue from 'p-queue';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
+import { type ChildSpec, longestDeadlines } from './child-spec.ts';
 import type { Discovery } from './discovery.ts';
 import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
 import type { AgentState, AgentStatus, Fleet, PreparedAgent } from './fleet.ts';
@@ -75,6 +76,7 @@ class AgentRun implements Run {
   readonly #statuses = new Map<string, AgentStatus>();
   /** Apart from them: a refused one may have the id, even the directory, of one that runs. */
   readonly #refused: AgentStatus[] = [];
+  readonly #specs = new Map<string, ChildSpec>();
   readonly #locks: DirectoryLock[] = [];
   readonly #fallbacks = new Set<string>();
   /** Ids as given on the command line: the table is easier to read in that order than in that of preparation. */
@@ -177,6 +179,7 @@ class AgentRun implements Run {
       if (this.#isStopping) return;
       for (const warning of warnings) report.warning(warning, prepared.spec.id);
       this.#statuses.set(prepared.spec.id, waiting(prepared));
+      this.#specs.set(prepared.spec.id, prepared.spec);
       fleet.add(prepared);
     } catch (error) {
       if (!AppError.is(error)) report.defect(error);
@@ -214,7 +217,7 @@ class AgentRun implements Run {
     const statuses = this.#order.flatMap((id) => this.#statuses.get(id) ?? []);
     if (this.#settled === undefined && statuses.every(({ state }) => !UNDECIDED.has(state))) {
       this.#settled = this.#on.report
-        .settled([...statuses, ...this.#refused])
+        .settled([...statuses, ...this.#refused], longestDeadlines([...this.#specs.values()]))
         .catch((error: unknown) => this.#on.report.defect(error));
     }
     if (statuses.some(({ state }) => ALIVE.has(state))) return;

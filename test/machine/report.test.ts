@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { longestDeadlines } from '../../src/supervisor/child-spec.ts';
 import type { AgentStatus } from '../../src/supervisor/fleet.ts';
 import { agentTable } from '../../src/supervisor/report/agent-table.ts';
 import { createHumanReport } from '../../src/supervisor/report/human-report.ts';
@@ -82,7 +83,7 @@ test('colours are for terminals, and not where NO_COLOR is set or TERM is dumb',
 
 test('the table and the next steps are printed once all have settled', async () => {
   const { report, out } = openReport(createHumanReport);
-  await report.settled([running()]);
+  await report.settled([running()], deadlines);
   assert.match(out(), /^\nid +name +state +url +model +transport +isolation\n/);
   assert.match(
     out(),
@@ -91,6 +92,7 @@ test('the table and the next steps are printed once all have settled', async () 
   assert.match(out(), /curl http:\/\/127\.0\.0\.1:8765\/api\/health/);
   assert.match(out(), /ws:\/\/127\.0\.0\.1:8765\/ws/);
   assert.match(out(), /Ctrl-C/);
+  assert.match(out(), /\n\ndeadlines: {2}drain 10 s, close 2\.5 s, then interrupt 2 s, kill 5 s\nask one: /);
 });
 
 test('the table keeps within a narrow terminal and never drops id, state or URL', () => {
@@ -112,7 +114,7 @@ test('every line of the report for programs is JSON with a time and a type', asy
   report.created('/agents/new');
   report.agent(running());
   report.warning({ code: 'token.on_command_line', message: 'visible' }, undefined);
-  await report.settled([running()]);
+  await report.settled([running()], deadlines);
   report.stopping('SIGTERM', 'drain');
   report.stopped(0, []);
   const lines = out()
@@ -139,6 +141,13 @@ test('every line of the report for programs is JSON with a time and a type', asy
     restarts: 0,
   });
   assert.equal(lines[4].agents[0].id, 'hello');
+  assert.deepEqual(lines[4].deadlines, {
+    drain_ms: 10_000,
+    close_ms: 2_500,
+    grace_ms: 500,
+    interrupt_ms: 2_000,
+    kill_ms: 5_000,
+  });
 });
 
 test('an agent that prints without end is cut off within the second and what is missing is counted', () => {
@@ -161,6 +170,41 @@ test('an IPv6 address is bracketed in the URL', () => {
   assert.equal(agentUrl({ host: '::1', port: 8765 }), 'http://[::1]:8765');
   assert.equal(agentUrl({ host: '127.0.0.1', port: undefined }), undefined);
 });
+
+test('without an agent that could be supervised there are no deadlines to tell', async () => {
+  const people = openReport(createHumanReport);
+  await people.report.settled([running({ state: 'refused', port: undefined })], undefined);
+  assert.doesNotMatch(people.out(), /deadlines/);
+  const programs = openReport(createJsonReport);
+  await programs.report.settled([running({ state: 'refused' })], longestDeadlines([]));
+  assert.ok(!('deadlines' in JSON.parse(programs.out())));
+});
+
+test('an incident is one line with its file on stderr for people, and an event for programs', () => {
+  const incident = {
+    kind: 'hung',
+    text: 'hung for 2.0 s in spin (bridges/spin.ts:8)',
+    file: '/a/i.json',
+  } as const;
+  const people = openReport(createHumanReport);
+  people.report.incident(incident, 'hello');
+  assert.equal(people.err(), 'incident: hello hung for 2.0 s in spin (bridges/spin.ts:8) (/a/i.json)\n');
+  assert.equal(people.out(), '');
+  const programs = openReport(createJsonReport);
+  programs.report.incident(incident, 'hello');
+  assert.deepEqual(JSON.parse(programs.out()), {
+    ts: 1_700_000_000.5,
+    type: 'incident',
+    id: 'hello',
+    ...incident,
+  });
+});
+
+/** Of two agents, one of which drains for longer and the other of which closes for longer. */
+const deadlines = longestDeadlines([
+  { drainMs: 10_000, closeMs: 2_000 },
+  { drainMs: 5_000, closeMs: 2_500 },
+]);
 
 function running(changes: Partial<AgentStatus> = {}): AgentStatus {
   return {

@@ -61,6 +61,19 @@ test('an agent whose configuration or lock fails is refused alone, and its lock 
   );
 });
 
+test('the longest deadlines of all agents are told when all have settled', async () => {
+  const world = createWorld({
+    ids: ['long', 'short'],
+    load: async (id) =>
+      preparedAgent({ id, dir: `/agents/${id}`, drainMs: id === 'long' ? 9_000 : 5_000, closeMs: 2_000 }),
+  });
+  world.start();
+  await world.told('added short');
+  world.become('long', 'running');
+  world.become('short', 'running');
+  await world.told('deadlines 9000 2000');
+});
+
 test('a drain ends with the fleet, and only then are the locks released', async () => {
   const world = createWorld({ ids: ['one', 'two'] });
   const run = world.start();
@@ -254,8 +267,9 @@ function notingReport(note: (entry: string) => void): Report {
     },
     incident: () => {},
     warning: ({ message }) => note(`warning ${message}`),
-    async settled(agents) {
+    async settled(agents, deadlines) {
       const order = [...agents].map(({ id, state }) => `${id}:${state}`);
+      note(`deadlines ${deadlines?.drainMs} ${deadlines?.closeMs}`);
       note(`settled ${order.join(' ')}`);
     },
     stopping: () => {},

@@ -5,6 +5,7 @@
  */
 import { inspect } from 'node:util';
 import picocolors from 'picocolors';
+import type { Deadlines } from '../child-spec.ts';
 import type { AgentState, AgentStatus } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
 import { plainText } from './plain-text.ts';
@@ -54,12 +55,13 @@ export function createHumanReport(options: ReportOptions): Report {
       const details = file === undefined ? '' : ` (${plainText(file)})`;
       err.write(`${errColors.red('incident')}: ${plainText(id)} ${indented(text)}${details}\n`);
     },
-    async settled(agents) {
+    async settled(agents, deadlines) {
       // Loaded when everything runs: the table is no reason to start later.
       const { agentTable } = await import('./agent-table.ts');
       const columns = out.columns ?? COLUMNS_DEFAULT;
       line(`\n${agentTable(agents, columns, (state) => paint(state as AgentState, state, colors))}`);
-      for (const hint of hints(agents)) line(colors.dim(hint));
+      const below = [...(deadlines ? [deadlinesLine(deadlines)] : []), ...hints(agents)];
+      for (const hint of below.length > 0 ? ['', ...below] : []) line(colors.dim(hint));
     },
     stopping(signal, how) {
       line(
@@ -139,13 +141,20 @@ function paint(state: AgentState, text: string, colors: Colors): string {
   }
 }
 
+/** What a stop takes at most, in the order in which it goes: an operator's own deadline has to be longer. */
+function deadlinesLine({ drainMs, closeMs, interruptMs, killMs }: Deadlines): string {
+  const [drain, close, interrupt, kill] = [drainMs, closeMs, interruptMs, killMs].map(
+    (ms) => `${ms / 1000} s`,
+  );
+  return `deadlines:  drain ${drain}, close ${close}, then interrupt ${interrupt}, kill ${kill}`;
+}
+
 function hints(agents: readonly AgentStatus[]): readonly string[] {
   const running = agents.find((status) => status.state === 'running');
   if (running?.port === undefined) return [];
   const isAny = running.host === '0.0.0.0' || running.host === '::';
   const url = agentUrl(isAny ? { host: '127.0.0.1', port: running.port } : running);
   return [
-    '',
     `ask one:    curl ${url}/api/health`,
     `talk to it: ${url?.replace('http', 'ws')}/ws`,
     'Ctrl-C stops all and lets running turns end; a second one ends all at once.',

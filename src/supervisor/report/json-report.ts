@@ -1,5 +1,6 @@
 /** The report for programs: one JSON object a line on stdout, never anything else there. Keys are only ever added. */
 import { inspect } from 'node:util';
+import type { Deadlines } from '../child-spec.ts';
 import type { AgentStatus } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
 import { agentUrl, createChangeFilter, type Report, type ReportOptions } from './report.ts';
@@ -21,7 +22,8 @@ export function createJsonReport(options: ReportOptions): Report {
     },
     warning: (warning, id) => write('warning', { id, ...warning }),
     incident: ({ kind, text, file }, id) => write('incident', { id, kind, text, file }),
-    settled: async (agents) => write('settled', { agents: agents.map(toRecord) }),
+    settled: async (agents, deadlines) =>
+      write('settled', { agents: agents.map(toRecord), deadlines: deadlines && toMilliseconds(deadlines) }),
     stopping: (signal, how) => write('stopping', { signal, how }),
     stopped(exitCode, wedged) {
       output.flush();
@@ -32,6 +34,16 @@ export function createJsonReport(options: ReportOptions): Report {
       write('defect', { where, message: error instanceof Error ? error.message : String(error) });
       err.write(`defect: ${inspect(error)}\n`);
     },
+  };
+}
+
+function toMilliseconds(deadlines: Deadlines): object {
+  return {
+    drain_ms: deadlines.drainMs,
+    close_ms: deadlines.closeMs,
+    grace_ms: deadlines.graceMs,
+    interrupt_ms: deadlines.interruptMs,
+    kill_ms: deadlines.killMs,
   };
 }
 

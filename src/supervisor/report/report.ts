@@ -3,6 +3,7 @@
  * line for programs. Both are documented in `docs/command-line.md`; scripts wait for these lines, so they do not change
  * shape. A report only looks on: nothing that happens in here decides anything.
  */
+import type { Deadlines } from '../child-spec.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import type { AgentStatus } from '../fleet.ts';
 import type { IncidentNotice } from '../incidents.ts';
@@ -22,8 +23,8 @@ export interface Report {
   warning(warning: ReportWarning, id: string | undefined): void;
   /** An agent hung, stalled or was given up: what was found, and what is done about it. */
   incident(incident: IncidentNotice, id: string): void;
-  /** Once: every agent has started or failed for the first time. */
-  settled(agents: readonly AgentStatus[]): Promise<void>;
+  /** Once: every agent has started or failed for the first time. Deadlines are the longest of all agents'. */
+  settled(agents: readonly AgentStatus[], deadlines: Deadlines | undefined): Promise<void>;
   /** A signal came, and what is done about it. */
   stopping(signal: string, how: 'drain' | 'force'): void;
   /** The last thing said. */
