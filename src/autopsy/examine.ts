@@ -79,8 +79,8 @@ const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
 /** Looks at a thread that is found in code of ours or of Node's: a chain of promises passes through it all the time. */
-const LOOKS_MAX = 12;
-const LOOK_AGAIN_MS = 3;
+const LOOKS_MAX = 60;
+const LOOK_AGAIN_MS = 1;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
