@@ -65,10 +65,16 @@ export function hangText(verb: string, silentMs: number, autopsy: Autopsy | unde
     `${verb} for ${(silentMs / 1000).toFixed(1)} s`,
     ...(autopsy?.place === undefined ? [] : [` in ${autopsy.place}`]),
     ...(last === undefined ? [] : [`, ${activityLabel(last)}`]),
-    ...(autopsy?.outcome === 'native' && autopsy.place === undefined ? [', in a native call'] : []),
+    ...(isInNativeCode(autopsy) ? [', in a native call'] : []),
     ...(autopsy?.outcome === 'unreachable' ? [', no stack could be read'] : []),
   ];
   return parts.join('');
+}
+
+/** What waits for its disk is not read at all. */
+function isInNativeCode(autopsy: Autopsy | undefined): boolean {
+  const isRead = autopsy?.outcome !== 'native' || autopsy.place !== undefined;
+  return !isRead && autopsy.activities.at(-1)?.kind !== 'storage';
 }
 
 function label({ name, file, line }: Place, { dir }: AutopsyContext): string {

@@ -3,11 +3,13 @@
  * They are total and apart from the machine so that the machine's file is names and structure only.
  */
 import type { SnapshotFrom } from 'xstate';
+import { NO_ANSWER } from '../autopsy/examine.ts';
 import type { WireError } from '../contract/errors.ts';
-import { hangText } from './autopsy.ts';
+import { type Autopsy, hangText } from './autopsy.ts';
 import type { ChildContext, ChildEvent, ChildIncident, childMachine } from './child.machine.ts';
 import { type ChildSpec, LADDER } from './child-spec.ts';
 import { childrenAfter } from './child-sweep.ts';
+import type { JudgeEvent } from './child-vocabulary.ts';
 import type { AgentState, AgentStatus, PreparedAgent } from './fleet.ts';
 
 export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
@@ -34,7 +36,9 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
     case 'judge.stalled':
     case 'judge.wedged':
       // A stall that is looked at again keeps what was read of it.
-      return { hang: { isTold: false, autopsy: undefined, ...context.hang, silentMs: event.silentMs } };
+      return {
+        hang: { isTold: false, autopsy: seenFromOutside(event), ...context.hang, silentMs: event.silentMs },
+      };
     case 'worker.examined':
       return { hang: { isTold: false, silentMs: 0, ...context.hang, autopsy: event.autopsy } };
     case 'worker.interrupted':
@@ -51,6 +55,11 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
     default:
       return {};
   }
+}
+
+/** What is known without a look at its stack. */
+function seenFromOutside({ activities }: JudgeEvent): Autopsy | undefined {
+  return activities && { ...NO_ANSWER, place: undefined, stack: [], activities, output: [] };
 }
 
 /** Times of a shutdown that begins or is hastened now: never later than the one that stands. */

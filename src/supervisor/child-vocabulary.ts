@@ -1,6 +1,7 @@
 /** What a child machine knows, hears and tells: the vocabulary of `child.machine.ts`. Types only. */
 import type { Clock } from '../contract/clock.ts';
 import type { WireError } from '../contract/errors.ts';
+import type { Activity } from '../contract/vitals.ts';
 import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
 import type { WorkerChild } from './child-sweep.ts';
@@ -21,6 +22,8 @@ export type ChildEvent =
 export type JudgeEvent = {
   type: `judge.${'hung' | 'stalled' | 'recovered' | 'wedged'}`;
   silentMs: number;
+  /** What it was seen in the middle of, where that can be seen from outside. */
+  activities?: readonly Activity[];
 };
 
 /** A hang that is being looked into, or that led to the end of this incarnation. */

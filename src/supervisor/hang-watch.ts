@@ -4,7 +4,7 @@
  * an agent process is known by its heartbeats.
  */
 import type { Clock } from '../contract/clock.ts';
-import { readVitals } from '../contract/vitals.ts';
+import { type Activity, readVitals } from '../contract/vitals.ts';
 import type { ChildSnapshot } from './child-facts.ts';
 import { type AgentSigns, createHangJudge } from './hang-judge.ts';
 import type { ChildActor } from './supervisor.machine.ts';
@@ -41,8 +41,15 @@ export function startHangWatch(options: {
       actors.set(seen.id, child);
     }
     for (const { type, id, silentMs } of judge.look(clock.monotonicMs(), signs)) {
-      actors.get(id)?.send({ type: `judge.${type}`, silentMs });
+      // Nobody reads the stack of one that waits for a disk; others are read.
+      const activities = type === 'stalled' ? activitiesOf(id) : undefined;
+      actors.get(id)?.send({ type: `judge.${type}`, silentMs, ...(activities && { activities }) });
     }
+  }
+
+  function activitiesOf(id: string): readonly Activity[] | undefined {
+    const shared = vitalsById.get(id);
+    return shared && readVitals(shared.vitals).activities;
   }
 
   /** Undefined while there is nothing to judge: it is not up, on its way down, or has never shown a sign. */

@@ -26,11 +26,12 @@ export interface IncidentNotice {
   readonly kind: Incident['kind'];
   /** `hung for 2.0 s in spin (bridges/spin.mjs:12), bridge spin: interrupted and restarted` */
   readonly text: string;
-  /** Undefined when it could not be written. */
+  /** Undefined when it could not be written, or not in time. */
   readonly file: string | undefined;
 }
 
 const KEPT = 50;
+const WRITE_MS = 1_000;
 const LOG_LINES = 20;
 /** Twenty lines of a log are hardly ever longer. */
 const LOG_TAIL_BYTES = 64 * 1024;
@@ -47,11 +48,24 @@ export async function recordIncident(
     `${hangText(VERBS[kind], incident.silentMs, incident.autopsy)}: ${whatIsDone(incident)}`,
   );
   try {
-    const file = await write(incident, text, redact, clock);
+    const file = await inTime(write(incident, text, redact, clock), clock);
     return { kind, text, file };
   } catch (error) {
     onDefect(error, `incident of ${agent.spec.id}`);
     return { kind, text, file: undefined };
+  }
+}
+
+/** It may be the very disk that does not answer: the file follows when it does, the operator need not wait for it. */
+async function inTime<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
+  let timer: unknown;
+  const late = new Promise<undefined>((resolve) => {
+    timer = clock.setTimeout(() => resolve(undefined), WRITE_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clock.clearTimeout(timer);
   }
 }
 
