@@ -25,7 +25,7 @@ async function main() {
   const runs = naturalNumber(values.runs ?? String(RUNS), 'runs');
   const seed = naturalNumber(values.seed ?? String(randomInt(1_000_000_000)), 'seed');
   const files = testFiles()
-    .filter((file) => /^test\/(fault|machine)\/|property|kill-nine|restart-under-load/.test(file))
+    .filter((file) => /^test\/(fault|machine)\/|property|kill-nine|restart-under-load|host-death/.test(file))
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)));
   process.stdout.write(`torture: ${runs} runs of each, seed ${seed}, ${files.length} files\n`);
   const exitCode = await runTests(files, {
