@@ -3,7 +3,7 @@ import type { Clock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { ModelSettings } from '../contract/worker-protocol.ts';
 import { createEchoModel } from './echo.ts';
-import type { ModelProvider, StreamPart } from './provider.ts';
+import type { ModelProvider } from './provider.ts';
 
 export function createModel(settings: ModelSettings, clock: Clock): ModelProvider {
   if (settings.provider === 'echo') return createEchoModel({ delayMs: settings.delayMs, clock });
@@ -30,11 +30,9 @@ function unavailable(settings: ModelSettings): AppError {
 
 /** A directory of the reference opens with any model it knew; a turn on one that is not here says so. */
 function createUnavailableModel(settings: ModelSettings): ModelProvider {
+  const fails = { next: () => Promise.reject(unavailable(settings)) };
   return {
     runtimeId: modelLabel(settings),
-    // biome-ignore lint/correctness/useYield: a stream that fails before its first part.
-    async *stream(): AsyncGenerator<StreamPart> {
-      throw unavailable(settings);
-    },
+    stream: () => ({ [Symbol.asyncIterator]: () => fails }),
   };
 }
