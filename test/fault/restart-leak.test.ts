@@ -10,12 +10,12 @@ const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 12);
 const IS_LONG = RUNS >= 100;
 const RESTARTS = { thread: IS_LONG ? 300 : 12, process: IS_LONG ? 75 : 3 } as const;
 /** Before anything is measured: pools fill, caches and compiled code settle. */
-const WARM_UP = { thread: IS_LONG ? 30 : 8, process: IS_LONG ? 30 : 3 } as const;
+const WARM_UP = { thread: IS_LONG ? 30 : 8, process: IS_LONG ? 60 : 3 } as const;
 /**
  * Per restart. What stays of a thread would be some 10 MB. The resident set moves by a few megabytes with whatever V8
  * compiles and collects, so a few restarts can only show that; the heap after a collection shows objects as well.
  */
-const RESIDENT_BYTES_MAX = IS_LONG ? 128 * 1024 : 4 * 1024 * 1024;
+const RESIDENT_BYTES_MAX = IS_LONG ? 64 * 1024 : 4 * 1024 * 1024;
 const HEAP_BYTES_MAX = IS_LONG ? 4 * 1024 : 1024 * 1024;
 /** Deadlines of what has ended run out by themselves, within a second. */
 const REST_MS = 20_000;
