@@ -18,13 +18,15 @@ const AGENTS = IS_LONG ? 50 : 10;
 const TURNS_PER_AGENT = 10;
 const CLIENTS_PER_AGENT = 2;
 const RECONNECT_MS = 100;
+/** Six of them make a turn, which has to last until the last one is accepted. */
+const TOKEN_MS = IS_LONG ? 1_500 : 400;
 const BRIDGE = fileURLToPath(new URL('../fixtures/bridges/hanging.mjs', import.meta.url));
 
 test(`${AGENTS * TURNS_PER_AGENT} turns of ${AGENTS} agents outlive the host's SIGABRT`, async (t) => {
   const fleet = await startFleet(t, {
     agents: AGENTS,
     isolation: 'thread',
-    yaml: () => 'model: { provider: echo, delay_ms: 200 }\n',
+    yaml: () => `model: { provider: echo, delay_ms: ${TOKEN_MS} }\n`,
   });
   const clients = fleet.ids.flatMap((id) =>
     connectClients(t, CLIENTS_PER_AGENT, {
