@@ -1,7 +1,8 @@
 /** What an operator is told of an agent that stalls must not wait for the disk that the agent waits for. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -24,7 +25,8 @@ test('a stall is told with its commit while the disk does not answer, without th
     text: 'stalled for 2.0 s, storage commit of 12: waiting for it to come back',
     file: undefined,
   });
-  writeFileSync(log, '');
+  // Not synchronously: whoever reads may still be on the way to opening it.
+  await writeFile(log, '');
 });
 
 function stallIn(dir: string): Incident {
