@@ -59,6 +59,7 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   output.read(child.stdout);
   output.read(child.stderr);
   const memory = watchMemory(child, port, options);
+  let examining: Promise<void> = Promise.resolve();
   child.on('message', filterReports(port, [children, memory]));
   onExit(child, options, (exitCode, signal, spawnError) => {
     hasExited = true;
@@ -70,8 +71,8 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
       ...(signal === undefined ? {} : { signal }),
       error,
     } as const;
-    // The next incarnation must not meet what this one started.
-    void within(children.sweep(), options).then(() => port.report(exited));
+    // The next incarnation must not meet what this one started, and what was read of a hang comes before its end.
+    void within(Promise.all([children.sweep(), examining]), options).then(() => port.report(exited));
   });
 
   try {
@@ -91,7 +92,7 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
     }
     // Cutting into it would save nothing that SIGKILL does not: that rung of the ladder does not exist here.
     if (command.type === 'terminate' || command.type === 'interrupt') killGroup(child, onDefect);
-    else if (command.type === 'examine') void examine(monitor, port, options, output.tail());
+    else if (command.type === 'examine') examining = examine(monitor, port, options, output.tail());
     else send(child, command, onDefect);
   });
   return () => {
@@ -144,7 +145,7 @@ function heapLimit(hardBytes: number | undefined): string[] {
   return hardBytes === undefined ? [] : [`--max-old-space-size=${Math.ceil(hardBytes / 1024 / 1024)}`];
 }
 
-function within(work: Promise<void>, { clock }: WorkerHostOptions): Promise<void> {
+function within(work: Promise<unknown>, { clock }: WorkerHostOptions): Promise<unknown> {
   return Promise.race([work, new Promise<void>((resolve) => void clock.setTimeout(resolve, SWEEP_MS))]);
 }
 
