@@ -67,8 +67,8 @@ export interface Surroundings {
   wait(ms: number): Promise<void>;
   /** Whether the thread's loop turned, or its work went on, since this was last called. */
   hasMoved(): boolean;
-  /** Whether a script is the user's: what an operator looks for on the stack. */
-  isUsers(url: string): boolean;
+  /** Where the product's own files lie: what an operator looks for on the stack is the user's. */
+  readonly ownDir: string;
   /** Told just before it is ended: it may be gone before anything else is heard of it. */
   onEnding?(examination: Examination): void;
 }
@@ -78,9 +78,8 @@ const FRAMES_MAX = 40;
 const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
-/** Looks at a thread that is found in code of ours or of Node's: a chain of promises passes through it all the time. */
-const LOOKS_MAX = 60;
-const LOOK_AGAIN_MS = 1;
+/** How long code of the user is waited for: what hangs in it comes by at once. */
+const USERS_CODE_MS = 300;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
@@ -105,22 +104,23 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
   return ended;
 }
 
-/** Leaves it paused. */
+/**
+ * Leaves it paused, in code of the user where that is to be had: a chain of promises passes through Node's hooks and
+ * ours nearly all the time, and the debugger is told to let these go by.
+ */
 async function readPaused(
   debuggee: Debuggee,
-  { isUsers, wait }: Surroundings,
+  { ownDir, wait }: Surroundings,
 ): Promise<Omit<Examination, 'outcome'>> {
-  let frames: readonly Frame[] = [];
-  for (let look = 1; look <= LOOKS_MAX; look += 1) {
-    const paused = debuggee.paused();
-    await debuggee.post('Debugger.pause');
-    const seen = toFrames(await paused, debuggee);
-    const isFound = seen.some(({ url }) => isUsers(url));
-    if (isFound || look === 1) frames = seen;
-    if (isFound || look === LOOKS_MAX) break;
-    await debuggee.post('Debugger.resume');
-    await wait(LOOK_AGAIN_MS);
-  }
+  const own = ownDir.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  await debuggee.post('Debugger.setBlackboxPatterns', { patterns: ['^node:', `^(file://)?${own}/`] });
+  const paused = debuggee.paused();
+  await debuggee.post('Debugger.pause');
+  const isPaused = await Promise.race([paused.then(() => true), wait(USERS_CODE_MS).then(() => false)]);
+  // None of it runs: what hangs is ours, or Node's.
+  await debuggee.post('Debugger.setBlackboxPatterns', { patterns: [] });
+  if (!isPaused) await debuggee.post('Debugger.pause');
+  const frames = toFrames(await paused, debuggee);
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
   return { frames, heap, facts };
 }

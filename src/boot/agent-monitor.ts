@@ -10,7 +10,6 @@ import {
   type Debuggee,
   type Examination,
   examine,
-  isUsersScript,
   NO_ANSWER,
   type PausedParams,
 } from '../autopsy/examine.ts';
@@ -53,10 +52,10 @@ async function look(activities: readonly Activity[]): Promise<Examination> {
       return seen.beats !== before.beats || seen.progress !== before.progress;
     };
     const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-    const isUsers = (url: string): boolean => isUsersScript(url, import.meta.dirname);
+    const ownDir = import.meta.dirname;
     // The process ends before this thread can tell of it otherwise.
     const onEnding = (examination: Examination): void => answer(examination, activities);
-    return await Promise.race([examine(openMain(session), { wait, hasMoved, isUsers, onEnding }), late]);
+    return await Promise.race([examine(openMain(session), { wait, hasMoved, ownDir, onEnding }), late]);
   } finally {
     clearTimeout(timer);
     session.disconnect();

@@ -12,7 +12,6 @@ import {
   type Examination,
   examine,
   type Frame,
-  isUsersScript,
   NO_ANSWER,
   type PausedParams,
   toFrames,
@@ -107,13 +106,12 @@ async function examineThread(
     loop = worker.performance.eventLoopUtilization();
     return hasRested || now.beats !== before.beats || now.progress !== before.progress;
   };
-  const isUsers = (url: string): boolean => isUsersScript(url, ownDir);
   let ending = NO_ANSWER;
   const onEnding = (examination: Examination): void => {
     ending = examination;
   };
   const examined = await withThread(worker.threadId, undefined, clock, (thread) => {
-    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, isUsers, onEnding });
+    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, ownDir, onEnding });
     // Gone in the middle: told to exit, or by itself; there is nothing left to end either way.
     return Promise.race([work, thread.gone.then((): Examination => ({ ...ending, outcome: 'ended' }))]);
   });
