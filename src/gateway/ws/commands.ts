@@ -8,7 +8,6 @@ export interface CommandContext {
   readonly client: ClientKey;
   /** As given in the frame; undefined means all of the client's sessions. */
   readonly sessionId: SessionId | undefined;
-  readonly agentName: string;
   spendThisMonth(): { readonly models: number; readonly usd: number };
   /** Throws `agent.stopping`. */
   requestRestart(by: string): void;

@@ -243,9 +243,9 @@ export class Connection implements PeerListener, Wire {
   #command(frame: FrameOf<'command'>): void {
     const identity = this.#identities.at(-1) ?? this.#identify(undefined);
     if (!identity) return;
-    const { turns, agent, commands } = this.#context;
+    const { turns, commands } = this.#context;
     const { name, session_id: sessionId, id } = frame;
-    const context = { turns, client: identity.client, sessionId, agentName: agent.name, ...commands };
+    const context = { turns, client: identity.client, sessionId, ...commands };
     const result = runCommand(name, context);
     this.#sendFrame({
       type: 'command_result',
