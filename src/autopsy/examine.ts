@@ -79,7 +79,8 @@ const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
 /** How long code of the user is waited for: what hangs in it comes by at once. */
-const USERS_CODE_MS = 300;
+const USERS_CODE_MS = 150;
+const LOOK_AGAIN_MS = 1;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
@@ -106,21 +107,24 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
 
 /**
  * Leaves it paused, in code of the user where that is to be had: a chain of promises passes through Node's hooks and
- * ours nearly all the time, and the debugger is told to let these go by.
+ * ours nearly all the time, so it is looked at again and again for a while.
  */
 async function readPaused(
   debuggee: Debuggee,
   { ownDir, wait }: Surroundings,
 ): Promise<Omit<Examination, 'outcome'>> {
-  const own = ownDir.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-  await debuggee.post('Debugger.setBlackboxPatterns', { patterns: ['^node:', `^(file://)?${own}/`] });
-  const paused = debuggee.paused();
-  await debuggee.post('Debugger.pause');
-  const isPaused = await Promise.race([paused.then(() => true), wait(USERS_CODE_MS).then(() => false)]);
-  // None of it runs: what hangs is ours, or Node's.
-  await debuggee.post('Debugger.setBlackboxPatterns', { patterns: [] });
-  if (!isPaused) await debuggee.post('Debugger.pause');
-  const frames = toFrames(await paused, debuggee);
+  const untilMs = performance.now() + USERS_CODE_MS;
+  let frames: readonly Frame[] = [];
+  for (;;) {
+    const paused = debuggee.paused();
+    await debuggee.post('Debugger.pause');
+    const seen = toFrames(await paused, debuggee);
+    const isFound = seen.some(({ url }) => isUsersScript(url, ownDir));
+    if (isFound || frames.length === 0) frames = seen;
+    if (isFound || performance.now() >= untilMs) break;
+    await debuggee.post('Debugger.resume');
+    await wait(LOOK_AGAIN_MS);
+  }
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
   return { frames, heap, facts };
 }
