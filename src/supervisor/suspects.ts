@@ -28,7 +28,7 @@ export interface Verdict {
   readonly charged: { readonly id: string; readonly reason: WireError } | undefined;
   /** Strong evidence: the agent pays, not the host's budget. */
   readonly isForgiven: boolean;
-  /** To be started last, one after the other, each alone. */
+  /** To be started last, one after the other, each alone; one charged on strong evidence is the last of them. */
   readonly alone: readonly string[];
   /** For the operator, one line. */
   readonly says: string;
@@ -80,7 +80,12 @@ function toSuspects(memory: HostMemory, crumbs: ReadonlyMap<string, Breadcrumb>)
   });
 }
 
-function charge(death: HostDeath, { id, activity, isStrong }: Suspect, alone: readonly string[]): Verdict {
+/**
+ * The next host tries whoever is charged on strong evidence alone, last of all: should it kill again while others are
+ * starting, their own crumbs would hide it.
+ */
+function charge(death: HostDeath, { id, activity, isStrong }: Suspect, untried: readonly string[]): Verdict {
+  const alone = isStrong ? [...untried, id] : untried;
   const during = activity === undefined ? 'was being tried alone' : `was in ${activityLabel(activity)}`;
   const message = `the host died (${death.how}) while this agent ${during}`;
   return {

@@ -41,7 +41,7 @@ test('nobody in the middle of anything: nobody is charged, and the budget of the
   assert.deepEqual([verdict.charged, verdict.isForgiven, verdict.alone], [undefined, false, []]);
 });
 
-test('one in the code of its bridge is charged, and the message says with what', () => {
+test('one in the code of its bridge is charged and tried alone, and the message says with what', () => {
   const verdict = judgeDeath(
     DEATH,
     MEMORY,
@@ -54,6 +54,11 @@ test('one in the code of its bridge is charged, and the message says with what',
     'the host died (SIGSEGV) while this agent was in bridge of a',
   );
   assert.ok(verdict.isForgiven);
+  assert.deepEqual(
+    verdict.alone,
+    ['a'],
+    'else agents that start beside it next time would be suspects as well',
+  );
 });
 
 test('two in their own code are charged with nothing and started alone', () => {
@@ -74,11 +79,11 @@ test('crumbs of an earlier life of the host say nothing', () => {
   assert.equal(judgeDeath(DEATH, MEMORY, crumbs({ a: ['bridge'] }, 'b0')).charged, undefined);
 });
 
-test('whoever was on trial did it, whatever others were doing; those still to be tried stay suspects', () => {
+test('whoever was on trial did it, whatever others were doing; those still to be tried come before it', () => {
   const memory = { ...MEMORY, suspects: ['a', 'b', 'c'], onTrial: 'a' };
   const verdict = judgeDeath(DEATH, memory, crumbs({ a: [], b: [], d: ['bridge'] }));
   assert.equal(verdict.charged?.id, 'a');
-  assert.deepEqual(verdict.alone, ['b', 'c']);
+  assert.deepEqual(verdict.alone, ['b', 'c', 'a']);
 });
 
 test('an agent because of which the host was replaced is charged', () => {
@@ -98,16 +103,17 @@ test('the third death within ten minutes ends in quarantine, a slower one does n
   assert.equal(charge(400_000).state, 'none');
 });
 
-test('whatever crumbs say: at most one is charged, none of those started alone, and only known agents', () => {
+test('whatever crumbs say: at most one is charged, on strong evidence it alone is tried next, and only known agents', () => {
   const kinds = fc.array(fc.constantFrom(...ACTIVITY_KINDS), { maxLength: 3 });
   const fleet = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), kinds, { noNullPrototype: true });
   fc.assert(
     fc.property(fleet, fc.integer({ min: 1, max: 6 }), (doing, recent) => {
       const { charged, alone, isForgiven } = judgeDeath({ ...DEATH, recent }, MEMORY, crumbs(doing));
       const ids = Object.keys(doing);
-      assert.ok(charged === undefined || (ids.includes(charged.id) && !alone.includes(charged.id)));
+      assert.ok(charged === undefined || ids.includes(charged.id), 'a known agent');
+      if (charged) assert.deepEqual(alone, isForgiven ? [charged.id] : []);
+      else assert.notEqual(alone.length, 1);
       assert.ok(alone.every((id) => ids.includes(id)) && new Set(alone).size === alone.length);
-      assert.notEqual(alone.length, 1);
       assert.ok(charged !== undefined || !isForgiven);
     }),
   );
