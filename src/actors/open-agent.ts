@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
-import type { AgentInfo } from '../contract/route-schemas.ts';
 import { AGENT_FACTS, type AgentFacts, createVitals, VITALS_BYTES, type Vitals } from '../contract/vitals.ts';
 import type { ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
 import { createAccessRules } from '../gateway/access.ts';
@@ -15,7 +14,6 @@ import { type Authenticator, createAuthenticator } from '../gateway/authenticato
 import { createGateway } from '../gateway/gateway.ts';
 import { listenOnPlan } from '../gateway/listen.ts';
 import { createAgentHttp } from '../gateway/rest/agent-http.ts';
-import type { AgentServices } from '../gateway/services.ts';
 import type { Transport } from '../gateway/transport.ts';
 import { loadTransport } from '../gateway/transports/load.ts';
 import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
@@ -26,6 +24,7 @@ import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
+import { type Bound, createServices } from './agent-services.ts';
 import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -191,7 +190,7 @@ async function serve(
   const { factory, note } = await loadTransport(init.transport);
   const missing = modelWarning(settings.model);
   if (missing) agent.report({ type: 'worker.warning', warning: missing });
-  const bound = { port: 0, kind: 'node' as Transport['kind'], note };
+  const bound: Bound = { port: 0, kind: 'node', note };
   const services = createServices(parts, bound, () => hub.connectedClients());
   const hub: SocketHub = createSocketHub({
     agent: { name: settings.name, version: init.version },
@@ -264,40 +263,6 @@ function toResources(parts: Parts, running: Running): AgentResources {
       db.close();
       log.info('server.stop', { agent: settings.name, reason, durable: isDurable });
       await log.close();
-    },
-  };
-}
-
-function createServices(
-  { agent, clock, log }: Parts,
-  bound: { port: number; kind: Transport['kind']; note: string | undefined },
-  connectedClients: () => number,
-): AgentServices {
-  const { init } = agent;
-  const { settings } = init;
-  const startedAtMs = clock.wallMs();
-  return {
-    info: (): AgentInfo => ({
-      name: settings.name,
-      agent_dir: init.dir,
-      port: bound.port,
-      version: init.version,
-      id: init.id,
-      transport: bound.kind,
-      transport_note: bound.note ?? null,
-      isolation: init.isolation,
-      model: modelLabel(settings.model),
-      started_at: startedAtMs / 1000,
-      state: agent.state(),
-      legacy_rest: settings.gateway.legacyRest,
-    }),
-    connectedClients,
-    requestRestart: (by) => {
-      if (agent.state() === 'draining') {
-        throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');
-      }
-      log.info('server.restart', { source: by });
-      agent.report({ type: 'worker.restartRequested', requestedBy: by });
     },
   };
 }

@@ -17,9 +17,25 @@ export interface Route {
   readonly query?: true;
   /** Given: the route takes a JSON body, and its schema stands in the other half. */
   readonly body?: true;
+  /** Given: the handler reads the body itself, as it arrives; never together with `body`. */
+  readonly stream?: true;
+  /** Lower case. Given to the handler, '' for each that the request does not have. */
+  readonly headers?: readonly RequestHeader[];
+  /** Given: the answer is not JSON; the handler gives a `BytesReply`. */
+  readonly bytes?: true;
   /** Besides those that every route can answer (access rules, authentication, limits). */
   readonly errors: readonly ErrorCode[];
 }
+
+/** Request headers a route may ask for, beside those that decide who is let in. */
+export type RequestHeader =
+  | 'accept-encoding'
+  | 'content-length'
+  | 'content-type'
+  | 'if-match'
+  | 'if-none-match'
+  | 'if-range'
+  | 'range';
 
 export type RouteTable = Readonly<Record<string, Route>>;
 
@@ -50,8 +66,15 @@ type Body<S> = S extends { readonly body: infer B extends z.ZodType }
   ? { readonly body: z.output<B> }
   : object;
 
+type RequestHeaders<R extends Route> = R extends {
+  readonly headers: readonly (infer H extends RequestHeader)[];
+}
+  ? { readonly headers: { readonly [K in H]: string } }
+  : object;
+type Stream<R extends Route> = R extends { readonly stream: true } ? { readonly stream: ByteStream } : object;
+
 /** What a handler receives: decoded, validated and defaulted. */
-export type RouteInput<R extends Route, S> = Params<R> & Query<S> & Body<S>;
+export type RouteInput<R extends Route, S> = Params<R> & Query<S> & Body<S> & RequestHeaders<R> & Stream<R>;
 export type RouteOutput<S extends { readonly response: z.ZodType }> = z.output<S['response']>;
 
 /** Who asks. */
@@ -66,5 +89,42 @@ export type Handlers<T extends RouteTable, S extends RouteSchemas<T>, Services> 
     input: RouteInput<T[K], S[K]>,
     services: Services,
     caller: Caller,
-  ) => RouteOutput<S[K]> | Promise<RouteOutput<S[K]>>;
+  ) => Answer<T[K], S[K]> | Promise<Answer<T[K], S[K]>>;
 };
+
+type Answer<R extends Route, S extends { readonly response: z.ZodType }> = R extends { readonly bytes: true }
+  ? BytesReply
+  : RouteOutput<S> | JsonReply<RouteOutput<S>>;
+
+/** Bytes as they come. Read once; leaving the loop early frees what is behind it. */
+export type ByteStream = AsyncIterable<Uint8Array>;
+
+/** Marks an answer that is more than its JSON; by name, so that it holds across two copies of this module. */
+export const REPLY = Symbol.for('openagent.reply');
+
+/** Header names are lower case. `etag` is the bare version without quotes: the gateway quotes and compares it. */
+export interface ReplyExtras {
+  readonly status?: number;
+  readonly etag?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface JsonReply<T> extends ReplyExtras {
+  readonly [REPLY]: 'json';
+  readonly output: T;
+}
+
+export interface BytesReply extends ReplyExtras {
+  readonly [REPLY]: 'bytes';
+  readonly body: string | Uint8Array | { readonly length: number; open(): ByteStream };
+}
+
+/** An answer with a status, a version or headers of its own. */
+export function reply<T>(output: T, extras: ReplyExtras): JsonReply<T> {
+  return { ...extras, output, [REPLY]: 'json' };
+}
+
+/** An answer that is no JSON; `headers` name its type. `open` is called only when the body is really sent. */
+export function replyBytes(body: BytesReply['body'], extras: ReplyExtras): BytesReply {
+  return { ...extras, body, [REPLY]: 'bytes' };
+}

@@ -14,7 +14,7 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
   return createHttpApp({
     ...options,
     routes: ROUTES,
-    handlers: controlHandlers,
+    handlers: { ...controlHandlers },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,
   });
 }

@@ -1,0 +1,56 @@
+/** What REST handlers may ask of this agent, put together from its parts. What is heavy is opened on first use. */
+import type { Clock } from '../contract/clock.ts';
+import { AppError } from '../contract/errors.ts';
+import type { AgentInfo } from '../contract/route-schemas.ts';
+import type { TransportKind } from '../contract/worker-protocol.ts';
+import type { AgentServices } from '../gateway/services.ts';
+import type { EventLog } from '../logging/event-log.ts';
+import { modelLabel } from '../models/registry.ts';
+import type { AgentPort } from './run-worker.ts';
+
+export interface ServiceParts {
+  readonly agent: AgentPort;
+  readonly clock: Clock;
+  readonly log: EventLog;
+}
+
+/** Known once the gateway listens. */
+export interface Bound {
+  port: number;
+  kind: TransportKind;
+  note: string | undefined;
+}
+
+export function createServices(
+  { agent, clock, log }: ServiceParts,
+  bound: Bound,
+  connectedClients: () => number,
+): AgentServices {
+  const { init } = agent;
+  const { settings } = init;
+  const startedAtMs = clock.wallMs();
+  return {
+    info: (): AgentInfo => ({
+      name: settings.name,
+      agent_dir: init.dir,
+      port: bound.port,
+      version: init.version,
+      id: init.id,
+      transport: bound.kind,
+      transport_note: bound.note ?? null,
+      isolation: init.isolation,
+      model: modelLabel(settings.model),
+      started_at: startedAtMs / 1000,
+      state: agent.state(),
+      legacy_rest: settings.gateway.legacyRest,
+    }),
+    connectedClients,
+    requestRestart: (by) => {
+      if (agent.state() === 'draining') {
+        throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');
+      }
+      log.info('server.restart', { source: by });
+      agent.report({ type: 'worker.restartRequested', requestedBy: by });
+    },
+  };
+}
