@@ -4,7 +4,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { createActor, fromPromise } from 'xstate';
+import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
+import type { AskMessage, HostMessage } from '../contract/host-link.ts';
 import {
   WORKER_PROTOCOL,
   type WorkerCommand,
@@ -12,17 +14,22 @@ import {
   type WorkerReport,
 } from '../contract/worker-protocol.ts';
 import { type AgentResources, agentMachine } from './agent.machine.ts';
+import { createHostLink, type HostLink } from './host-link.ts';
 
 export interface SupervisorPort {
   readonly init: WorkerInit;
   report(message: WorkerReport): void;
-  onCommand(listener: (command: WorkerCommand) => void): void;
+  /** Throws when the question cannot be sent at all. */
+  ask(message: AskMessage): void;
+  onMessage(listener: (message: WorkerCommand | HostMessage) => void): void;
+  /** The channel is gone, before the agent's own end. */
+  onLost(listener: () => void): void;
   /** Ends this thread or process; reports made before still arrive. */
   exit(code: number): void;
 }
 
 /** What `open` may ask of the agent it opens. */
-export interface AgentPort {
+export interface AgentPort extends Pick<HostLink, 'ask' | 'onNotice'> {
   readonly init: WorkerInit;
   report(message: WorkerReport): void;
   state(): 'starting' | 'running' | 'draining';
@@ -36,7 +43,10 @@ function connectThread(port: NonNullable<typeof parentPort>): SupervisorPort {
   return {
     init: workerData as WorkerInit,
     report: (message) => port.postMessage(message),
-    onCommand: (listener) => void port.on('message', listener),
+    ask: (message) => port.postMessage(message),
+    onMessage: (listener) => void port.on('message', listener),
+    // The main thread takes its threads with it.
+    onLost: () => {},
     exit: (code) => process.exit(code),
   };
 }
@@ -47,12 +57,20 @@ async function connectProcess(): Promise<SupervisorPort> {
   return {
     init,
     report: (message) => void (process.connected && process.send?.(message)),
-    onCommand: (listener) => {
+    ask: (message) => {
+      // A pipe that breaks tells it by `disconnect`.
+      if (process.connected) process.send?.(message, () => {});
+    },
+    onMessage: (listener) => {
       process.on('message', listener);
       // The supervisor is gone: nobody could restart or stop this agent, and its successor needs the directory.
       process.once('disconnect', () =>
         listener({ type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 }),
       );
+    },
+    onLost: (listener) => {
+      process.once('disconnect', listener);
+      if (!process.connected) listener();
     },
     // Messages are on their way through a pipe; the channel closes behind the last one.
     exit: (code) => {
@@ -66,6 +84,7 @@ async function connectProcess(): Promise<SupervisorPort> {
 export function runWorker(
   supervisor: SupervisorPort,
   open: (agent: AgentPort) => Promise<AgentResources>,
+  clock: Clock = systemClock,
 ): void {
   const { init } = supervisor;
   if (init.protocol !== WORKER_PROTOCOL) {
@@ -73,9 +92,13 @@ export function runWorker(
     supervisor.report({ type: 'worker.failed', error: { code: 'worker.protocol', message } });
     return supervisor.exit(1);
   }
+  const link = createHostLink(supervisor.ask, clock);
+  supervisor.onLost(() => link.close('lost'));
   const port: AgentPort = {
     init,
     report: supervisor.report,
+    ask: link.ask,
+    onNotice: link.onNotice,
     state: () => {
       const snapshot = agent.getSnapshot();
       if (snapshot.hasTag('draining')) return 'draining';
@@ -93,6 +116,7 @@ export function runWorker(
       }
       if (snapshot.matches('draining')) supervisor.report({ type: 'worker.draining' });
       if (snapshot.status !== 'done') return;
+      link.close('stopping');
       if (snapshot.output.error) supervisor.report({ type: 'worker.failed', error: snapshot.output.error });
       supervisor.exit(snapshot.output.exitCode);
     },
@@ -101,7 +125,10 @@ export function runWorker(
       throw error instanceof Error ? error : new AppError('internal', String(error));
     },
   });
-  supervisor.onCommand((command) => agent.send(command));
+  supervisor.onMessage((message) => {
+    if (message.type === 'host.answer' || message.type === 'host.notice') link.receive(message);
+    else agent.send(message);
+  });
   agent.start();
 }
 

@@ -31,6 +31,7 @@ export const ERRORS = {
   'agent.starting': { status: 503, retryable: true },
   'agent.stopping': { status: 503, retryable: true },
   'storage.unavailable': { status: 503, retryable: true },
+  'host.unavailable': { status: 503, retryable: true },
   // How a turn can end other than well
   'turn.cancelled': { status: 499, retryable: true },
   'turn.interrupted': { status: 500, retryable: true },

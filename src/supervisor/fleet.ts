@@ -3,6 +3,7 @@
  * and, later, the fleet gateway. Types only.
  */
 import type { WireError } from '../contract/errors.ts';
+import type { HostNotice } from '../contract/host-link.ts';
 import type {
   AgentSettings,
   Heartbeat,
@@ -72,6 +73,8 @@ export interface Fleet {
   /** False when no such agent is supervised or it cannot do that now. */
   command(id: string, command: 'start' | 'stop' | 'restart'): boolean;
   agents(): readonly AgentStatus[];
+  /** Tells an agent that is there; false when there is none to tell. */
+  notify(id: string, notice: HostNotice): boolean;
   /** Resolves when every agent is stopped, quarantined or wedged: their ids are what did not end. */
   shutdown(options: { readonly force: boolean }): Promise<{ readonly wedged: readonly string[] }>;
   /** For a host about to end by a signal: the process groups of agents go first, however hung, and at once. */

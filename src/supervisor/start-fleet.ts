@@ -11,6 +11,7 @@ import { type ChildSnapshot, toStatus } from './child-facts.ts';
 import type { ChildPast } from './child-spec.ts';
 import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
 import { startHangWatch } from './hang-watch.ts';
+import type { AnswerQuestion } from './host-questions.ts';
 import { recordIncident } from './incidents.ts';
 import { createInterrupter } from './interrupt.ts';
 import { createPortRegistry, type PortOwner, type PortRegistry } from './ports.ts';
@@ -43,6 +44,8 @@ export interface FleetOptions {
    */
   readonly prepareAgain?: (agent: PreparedAgent) => Promise<PreparedAgent>;
   onOutput(id: string, line: string): void;
+  /** Answers what agents ask; what it rejects with is their answer, a defect as `internal`. */
+  readonly onQuestion?: AnswerQuestion;
   onDefect(error: unknown, where: string): void;
 }
 
@@ -76,6 +79,11 @@ export function startFleet(options: FleetOptions): Fleet {
       return true;
     },
     agents: board.statuses,
+    notify: (id, notice) => {
+      const worker = childOf(id)?.getSnapshot().children.worker;
+      worker?.send({ type: 'host.notice', notice });
+      return worker !== undefined;
+    },
     shutdown: ({ force }) => {
       if (supervisor.getSnapshot().status === 'active') supervisor.send({ type: 'shutdown', force });
       return ended;
@@ -170,6 +178,7 @@ function createSupervisor(
     toInit: (input) => toInit(input, options, ports),
     onVitals,
     onOutput: options.onOutput,
+    ...(options.onQuestion === undefined ? {} : { onQuestion: options.onQuestion }),
     onDefect,
   };
   const worker = fromCallback<WorkerActorEvent, WorkerActorInput>(({ input, sendBack, receive }) => {

@@ -6,6 +6,7 @@
 import { inspect } from 'node:util';
 import type { Clock } from '../contract/clock.ts';
 import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
+import type { AnswerMessage, NoticeMessage } from '../contract/host-link.ts';
 import type {
   Heartbeat,
   MemoryUse,
@@ -16,11 +17,13 @@ import type {
 } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
+import { type AnswerQuestion, createQuestionDesk, type QuestionDesk } from './host-questions.ts';
 import type { WorkerMemory } from './memory-sampler.ts';
 
 /** XState compares these invariantly: a stub must be typed with exactly these two. */
 export type WorkerActorEvent =
   | WorkerCommand
+  | NoticeMessage
   | { type: 'interrupt' }
   /** Reads a worker that seems to hang, and ends it if it does. */
   | { type: 'examine' }
@@ -51,6 +54,8 @@ export interface WorkerHostOptions {
   onVitals?(input: WorkerActorInput, vitals: SharedArrayBuffer): void;
   /** A line the agent's code printed: it must not reach the operator's terminal by itself. */
   onOutput(id: string, line: string): void;
+  /** Absent: every question is refused. */
+  readonly onQuestion?: AnswerQuestion;
   onDefect(error: unknown, where: string): void;
 }
 
@@ -73,10 +78,15 @@ export function workerEnv(env: NodeJS.ProcessEnv): Record<string, string> {
 
 const MESSAGE_CHARS_MAX = 2_000;
 
-/** The reports in what a worker sends; of anything else, one warning. */
-function createReportFilter(report: (event: WorkerReport) => void): (message: unknown) => void {
+/** The reports in what a worker sends, and its questions; of anything else, one warning. */
+function createReportFilter(
+  report: (event: WorkerReport) => void,
+  desk: QuestionDesk | undefined,
+): (message: unknown) => void {
   let hasWarned = false;
   return (message) => {
+    const asked = desk?.take(message) ?? 'other';
+    if (asked === 'taken') return;
     const checked = toReport(message);
     if (checked) report(checked);
     else if (!hasWarned) {
@@ -92,11 +102,23 @@ function createReportFilter(report: (event: WorkerReport) => void): (message: un
 export function filterReports(
   port: WorkerHostPort,
   listeners: readonly { note(report: WorkerReport): void }[],
+  desk?: QuestionDesk,
 ): (message: unknown) => void {
   return createReportFilter((report) => {
     for (const listener of listeners) listener.note(report);
     port.report(report);
-  });
+  }, desk);
+}
+
+/** `send` reaches this incarnation and no other. */
+export function openDesk(
+  port: WorkerHostPort,
+  options: WorkerHostOptions,
+  send: (message: AnswerMessage) => void,
+): QuestionDesk {
+  const { id, dir } = port.input.agent.spec;
+  const { onQuestion, onDefect } = options;
+  return createQuestionDesk({ agent: { id, dir }, answer: onQuestion, send, onDefect });
 }
 
 function toReport(message: unknown): WorkerReport | undefined {

@@ -9,6 +9,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { fromCallback } from 'xstate';
 import type { WireError } from '../contract/errors.ts';
+import type { AnswerMessage, NoticeMessage } from '../contract/host-link.ts';
 import { MONITOR_FD } from '../contract/vitals.ts';
 import type { WorkerCommand } from '../contract/worker-protocol.ts';
 import { entryDir, toAutopsy } from './autopsy.ts';
@@ -20,6 +21,7 @@ import {
   exitedError,
   filterReports,
   heapError,
+  openDesk,
   type WorkerActorEvent,
   type WorkerActorInput,
   type WorkerHostOptions,
@@ -60,9 +62,11 @@ export function hostProcess(port: WorkerHostPort, options: WorkerHostOptions): (
   output.read(child.stderr);
   const memory = watchMemory(child, port, options);
   let examining: Promise<void> = Promise.resolve();
-  child.on('message', filterReports(port, [children, memory]));
+  const desk = openDesk(port, options, (message) => send(child, message, onDefect));
+  child.on('message', filterReports(port, [children, memory], desk));
   onExit(child, options, (exitCode, signal, spawnError) => {
     hasExited = true;
+    desk.close();
     memory.stop();
     const error = spawnError ?? startError ?? toExitError(exitCode, signal, output.tail());
     const exited = {
@@ -177,7 +181,11 @@ function onExit(
 }
 
 /** A message that does not arrive concerns a process that is ending; its exit says so. */
-function send(child: ChildProcess, message: WorkerCommand, onDefect: (cause: unknown) => void) {
+function send(
+  child: ChildProcess,
+  message: WorkerCommand | AnswerMessage | NoticeMessage,
+  onDefect: (cause: unknown) => void,
+): void {
   try {
     if (child.connected) child.send(message, () => {});
   } catch (cause) {

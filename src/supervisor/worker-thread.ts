@@ -17,6 +17,7 @@ import {
   exitedError,
   filterReports,
   heapError,
+  openDesk,
   type WorkerActorEvent,
   type WorkerActorInput,
   type WorkerHostOptions,
@@ -55,13 +56,15 @@ export function hostThread(
   output.read(worker.stdout);
   output.read(worker.stderr);
   const memory = watchMemory(worker, port, options, interrupter);
-  worker.on('message', filterReports(port, [children, memory]));
+  const desk = openDesk(port, options, (message) => worker.postMessage(message));
+  worker.on('message', filterReports(port, [children, memory], desk));
   worker.on('messageerror', (cause) => options.onDefect(cause, `message of ${id}`));
   worker.on('error', (cause) => {
     error = heapError(String((cause as { code?: unknown } | null)?.code), []) ?? crashError(cause, []);
   });
   worker.on('exit', (exitCode) => {
     hasExited = true;
+    desk.close();
     memory.stop();
     let hasReported = false;
     const report = () => {

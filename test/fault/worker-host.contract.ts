@@ -3,6 +3,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type CallbackActorLogic, createActor, setup } from 'xstate';
 import { systemClock } from '../../src/contract/clock.ts';
+import { AppError } from '../../src/contract/errors.ts';
+import type { HostQuestion } from '../../src/contract/host-link.ts';
 import { type Isolation, WORKER_PROTOCOL } from '../../src/contract/worker-protocol.ts';
 import type {
   WorkerActorEvent,
@@ -75,6 +77,77 @@ export function describeWorkerHost(isolation: Isolation, createHost: CreateHost)
         host.seen.map((event) => event.type),
         ['worker.warning', 'worker.ready'],
       );
+    });
+
+    test('questions are answered with a value or an error, and notices arrive', async (t) => {
+      const host = start(t, 'asks');
+      await host.until('worker.ready');
+      await host.untilAsked(4);
+      assert.deepEqual(
+        host.asked.find(({ type }) => type === 'config.patch'),
+        { type: 'config.patch', section: 'name', value: { deep: ['é', null, 1.5] } },
+      );
+      host.send({ type: 'host.notice', notice: { type: 'log.level', level: 'debug' } });
+      const told = await host.until('worker.ready', ({ model }) => model !== 'asked');
+      assert.deepEqual(JSON.parse(told.model).sort(byAsk), [
+        { type: 'host.notice', notice: { type: 'log.level', level: 'debug' } },
+        { type: 'host.answer', ask: 1, ok: true, value: { type: 'config.read' } },
+        {
+          type: 'host.answer',
+          ask: 2,
+          ok: true,
+          value: { type: 'config.patch', section: 'name', value: { deep: ['é', null, 1.5] } },
+        },
+        {
+          type: 'host.answer',
+          ask: 3,
+          ok: false,
+          error: { code: 'route.not_found', message: 'There is none' },
+        },
+        { type: 'host.answer', ask: 4, ok: false, error: { code: 'internal', message: 'Internal error' } },
+      ]);
+      assert.equal(host.defects.length, 1);
+    });
+
+    test('what is no question of ours is answered with an error where it can be, and told once', async (t) => {
+      const host = start(t, 'asksOddly');
+      await host.until('worker.ready', ({ model }) => JSON.parse(model).ask === 200);
+      const answers = host.seen.flatMap((event) =>
+        event.type === 'worker.ready' ? [JSON.parse(event.model)] : [],
+      );
+      assert.deepEqual(
+        answers.map(({ ask, ok, error }) => [ask, ok, error?.code]),
+        [
+          ...Array.from({ length: 12 }, (_, index) => [100 + index, false, 'request.invalid']),
+          [200, true, undefined],
+        ],
+      );
+      assert.equal(host.seen.filter(({ type }) => type === 'worker.warning').length, 1);
+      assert.deepEqual(
+        host.asked.map(({ type }) => type),
+        ['config.read'],
+      );
+    });
+
+    test('no more than a bounded number of its questions is worked on at once', async (t) => {
+      const host = start(t, 'asksTooMuch');
+      const { model } = await host.until('worker.ready');
+      assert.deepEqual(JSON.parse(model), [
+        '65 host.unavailable',
+        '66 host.unavailable',
+        '67 host.unavailable',
+      ]);
+      assert.equal(host.asked.length, 64);
+    });
+
+    test('an answer that comes after its end goes nowhere', async (t) => {
+      const host = start(t, 'asksTooMuch');
+      await host.until('worker.ready');
+      host.send({ type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 0 });
+      await host.until('worker.exited');
+      host.answerAll();
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(host.defects, []);
     });
 
     test('what it prints comes as whole lines without its secrets, and is kept beside its exit', async (t) => {
@@ -158,6 +231,8 @@ export function startHost(
   const seen: WorkerHostEvent[] = [];
   const lines: string[] = [];
   const defects: unknown[] = [];
+  const asked: HostQuestion[] = [];
+  const unanswered: (() => void)[] = [];
   let notify = () => {};
   const prepared = preparedAgent({}, { isolation });
   const agent = { ...prepared, settings: { ...prepared.settings, name: fault } };
@@ -178,6 +253,14 @@ export function startHost(
       ...extraInit,
     }),
     onOutput: (_, line) => lines.push(line),
+    onQuestion: async (_, question) => {
+      asked.push(question);
+      notify();
+      if (question.type !== 'config.version') return question;
+      if (question.id === 'gone') throw new AppError('route.not_found', 'There is none');
+      if (question.id === 'defect') throw new TypeError('a path that nobody outside should see');
+      return new Promise<void>((resolve) => unanswered.push(resolve));
+    },
     onDefect: (error) => defects.push(error),
   });
   const machine = setup({
@@ -201,19 +284,42 @@ export function startHost(
     actor.stop();
   });
 
-  async function until<K extends WorkerHostEvent['type']>(
-    type: K,
-  ): Promise<Extract<WorkerHostEvent, { type: K }>> {
+  async function found<T>(find: () => T | undefined, what: string): Promise<T> {
     const signal = AbortSignal.timeout(DEADLINE_MS);
     for (;;) {
-      const found = seen.find((event) => event.type === type);
-      if (found) return found as Extract<WorkerHostEvent, { type: K }>;
+      const value = find();
+      if (value !== undefined) return value;
       await new Promise<void>((resolve, reject) => {
         notify = resolve;
-        signal.onabort = () => reject(new Error(`No ${type}; saw ${JSON.stringify(seen)}`));
+        signal.onabort = () => reject(new Error(`No ${what}; saw ${JSON.stringify(seen)}`));
       });
     }
   }
 
-  return { seen, lines, defects, until, send: (command: WorkerActorEvent) => worker?.send(command) };
+  type Seen<K> = Extract<WorkerHostEvent, { type: K }>;
+  const until = <K extends WorkerHostEvent['type']>(
+    type: K,
+    matches: (event: Seen<K>) => boolean = () => true,
+  ): Promise<Seen<K>> =>
+    found(
+      () => seen.find((event): event is Seen<K> => event.type === type && matches(event as Seen<K>)),
+      type,
+    );
+
+  return {
+    seen,
+    lines,
+    defects,
+    asked,
+    until,
+    untilAsked: (count: number) => found(() => (asked.length >= count ? asked : undefined), 'question'),
+    answerAll: () => {
+      for (const answer of unanswered) answer();
+    },
+    send: (command: WorkerActorEvent) => worker?.send(command),
+  };
+}
+
+function byAsk(a: { ask?: number }, b: { ask?: number }): number {
+  return (a.ask ?? 0) - (b.ask ?? 0);
 }

@@ -222,6 +222,7 @@ function createWorld(options: WorldOptions) {
       return fleetEnded;
     },
     killProcesses: () => note('killed'),
+    notify: () => false,
     subscribe(listener) {
       tell = listener;
       return () => {};
