@@ -3,7 +3,9 @@ import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { AgentInfo } from '../contract/route-schemas.ts';
 import type { TransportKind } from '../contract/worker-protocol.ts';
+import { createResourceEvents } from '../gateway/services/resource-events.ts';
 import type { AgentServices } from '../gateway/services.ts';
+import type { SocketHub } from '../gateway/ws/socket-hub.ts';
 import type { EventLog } from '../logging/event-log.ts';
 import { modelLabel } from '../models/registry.ts';
 import type { AgentPort } from './run-worker.ts';
@@ -24,7 +26,8 @@ export interface Bound {
 export function createServices(
   { agent, clock, log }: ServiceParts,
   bound: Bound,
-  connectedClients: () => number,
+  /** Exists only after the services that it is given. */
+  hub: () => SocketHub,
 ): AgentServices {
   const { init } = agent;
   const { settings } = init;
@@ -44,7 +47,8 @@ export function createServices(
       state: agent.state(),
       legacy_rest: settings.gateway.legacyRest,
     }),
-    connectedClients,
+    connectedClients: () => hub().connectedClients(),
+    resources: createResourceEvents({ clock, broadcast: (frame) => hub().sendResourceEvent(frame) }),
     requestRestart: (by) => {
       if (agent.state() === 'draining') {
         throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');

@@ -191,7 +191,7 @@ async function serve(
   const missing = modelWarning(settings.model);
   if (missing) agent.report({ type: 'worker.warning', warning: missing });
   const bound: Bound = { port: 0, kind: 'node', note };
-  const services = createServices(parts, bound, () => hub.connectedClients());
+  const services = createServices(parts, bound, () => hub);
   const hub: SocketHub = createSocketHub({
     agent: { name: settings.name, version: init.version },
     authenticator,

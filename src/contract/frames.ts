@@ -18,7 +18,7 @@ export const Attachment = z.object({
 });
 
 /** What a client may ask for in `auth`; it gets those we know. */
-export const CAPABILITIES = ['delta'] as const;
+export const CAPABILITIES = ['delta', 'resources'] as const;
 
 /** What a client may send; ids have at most `idChars` characters. */
 export function clientFramesFor(idChars: number) {
@@ -126,6 +126,13 @@ export const serverFrames = {
     session_id: SessionId.optional(),
     id: Id.optional(),
     code: z.string().optional(),
+  }),
+  /** Only with the capability `resources`. `changed`: more than can be told one by one; read all of it again. */
+  resource_event: z.object({
+    type: z.literal('resource_event'),
+    resource: z.enum(['config', 'vault', 'scheduled_task', 'mcp']),
+    action: z.enum(['created', 'updated', 'deleted', 'changed']),
+    id: z.string().optional(),
   }),
 } as const;
 

@@ -1,5 +1,6 @@
 /** What REST handlers need of the agent. Interfaces only: a handler never sees storage, actors or sockets. */
 import type { AgentInfo } from '../contract/route-schemas.ts';
+import type { ResourceEvents } from './services/resource-events.ts';
 
 export interface AgentServices {
   info(): AgentInfo;
@@ -10,4 +11,6 @@ export interface AgentServices {
    * Throws `agent.stopping` when the agent is about to end anyway. `by` is for the log.
    */
   requestRestart(by: string): void;
+  /** For whoever changes something that clients show. */
+  readonly resources: ResourceEvents;
 }

@@ -37,6 +37,10 @@ export interface ConnectionContext {
   onDefect(error: unknown, where: string): void;
 }
 
+type Capability = (typeof CAPABILITIES)[number];
+
+/** Beside the table in `frames.ts`, which brings zod. */
+const KNOWN = ['delta', 'resources'] as const satisfies readonly Capability[];
 /** Client ids one socket may use in turn. */
 const IDENTITIES_MAX = 16;
 
@@ -46,6 +50,7 @@ export class Connection implements PeerListener, Wire {
   readonly #rate: FrameRate;
   #isAuthenticated: boolean;
   #isOpen = true;
+  #wantsResources = false;
   #identities: Identity[] = [];
   readonly #attached = new Set<Identity>();
   #authTimer: TimerHandle | undefined;
@@ -68,6 +73,10 @@ export class Connection implements PeerListener, Wire {
 
   get isAuthenticated(): boolean {
     return this.#isAuthenticated && this.#isOpen;
+  }
+
+  get wantsResources(): boolean {
+    return this.#wantsResources && this.#isOpen;
   }
 
   onText(text: string): void {
@@ -189,6 +198,7 @@ export class Connection implements PeerListener, Wire {
     if (!identity) return;
     const granted = frame.capabilities && grant(frame.capabilities);
     identity.wantsDeltas = granted?.includes('delta') ?? false;
+    this.#wantsResources = granted?.includes('resources') ?? false;
     this.#sendFrame({
       type: 'auth_ok',
       agent_name: agent.name,
@@ -279,6 +289,6 @@ function onWire(limits: Limits): Record<string, number> {
   return Object.fromEntries(Object.entries(limits).map(([name, value]) => [limitKey(name), value]));
 }
 
-function grant(wanted: readonly string[]): (typeof CAPABILITIES)[number][] {
-  return wanted.includes('delta') ? ['delta'] : [];
+function grant(wanted: readonly string[]): Capability[] {
+  return KNOWN.filter((capability) => wanted.includes(capability));
 }

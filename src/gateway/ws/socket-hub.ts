@@ -5,6 +5,7 @@
  */
 
 import { unnamedClient } from '../../contract/client-key.ts';
+import type { Clock } from '../../contract/clock.ts';
 import type { ParseFrame } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Peer, PeerListener } from '../transport.ts';
@@ -27,6 +28,8 @@ export interface SocketHub {
   connectedClients(): number;
   hasAuthenticatedSocket(remoteAddress: string): boolean;
   count(): number;
+  /** To every connection that asked for `resources`. */
+  sendResourceEvent(frame: string): void;
 }
 
 const LOOK_MS = 1_000;
@@ -34,17 +37,10 @@ const LOOK_MS = 1_000;
 export function createSocketHub(options: SocketHubOptions): SocketHub {
   const { clock, limits } = options;
   const connections = new Set<Connection>();
-  const watched = new Set<Connection>();
+  const looks = createLooks(clock);
   const clients = new Map<string, number>();
   const parserQueue = createParserQueue(limits, options.onDefect);
   let unnamed = 0;
-  let isLooking = false;
-
-  function look(): void {
-    for (const connection of watched) if (!connection.lookAtDeliveries()) watched.delete(connection);
-    isLooking = watched.size > 0;
-    if (isLooking) clock.setTimeout(look, LOOK_MS);
-  }
 
   function count(identity: Identity, by: 1 | -1): void {
     const { key } = identity.client;
@@ -60,15 +56,10 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
     onIdentity: (identity) => count(identity, 1),
     onClosed: (connection, identities) => {
       connections.delete(connection);
-      watched.delete(connection);
+      looks.forget(connection);
       for (const identity of identities) count(identity, -1);
     },
-    watch: (connection) => {
-      watched.add(connection);
-      if (isLooking) return;
-      isLooking = true;
-      clock.setTimeout(look, LOOK_MS);
-    },
+    watch: looks.watch,
   };
 
   return {
@@ -89,6 +80,34 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
         (connection) => connection.isAuthenticated && connection.remoteAddress === remoteAddress,
       ),
     count: () => connections.size,
+    sendResourceEvent: (frame) => {
+      for (const connection of connections) if (connection.wantsResources) connection.send(frame);
+    },
+  };
+}
+
+/** Looks at connections with terminal frames under way, once a second for as long as there are any. */
+function createLooks(clock: Clock): {
+  watch(connection: Connection): void;
+  forget(connection: Connection): void;
+} {
+  const watched = new Set<Connection>();
+  let isLooking = false;
+
+  function look(): void {
+    for (const connection of watched) if (!connection.lookAtDeliveries()) watched.delete(connection);
+    isLooking = watched.size > 0;
+    if (isLooking) clock.setTimeout(look, LOOK_MS);
+  }
+
+  return {
+    watch(connection) {
+      watched.add(connection);
+      if (isLooking) return;
+      isLooking = true;
+      clock.setTimeout(look, LOOK_MS);
+    },
+    forget: (connection) => void watched.delete(connection),
   };
 }
 
