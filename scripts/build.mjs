@@ -173,6 +173,20 @@ export async function buildInto(dir, entries) {
   return bundles;
 }
 
+/** The client library, once for Node and once for browsers. */
+export async function buildSdk(dir) {
+  const sdk = join(ROOT, 'clients/sdk');
+  const options = { bundle: true, format: 'esm', charset: 'utf8', logLevel: 'warning', absWorkingDir: sdk };
+  await Promise.all([
+    build({ ...options, entryPoints: ['src/index.ts'], outfile: join(dir, 'index.js'), platform: 'browser' }),
+    build({
+      ...options,
+      ...{ entryPoints: ['src/node.ts'], outfile: join(dir, 'node.js') },
+      ...{ platform: 'node', target: 'node20', external: ['ws'] },
+    }),
+  ]);
+}
+
 /** In a process of its own: it runs an agent. Without a cache everything works, so its failure is only told. */
 export function makeCodeCaches(dir) {
   const maker = spawnSync(process.execPath, [join(dir, 'make-code-cache.cjs')], {
@@ -185,6 +199,7 @@ export function makeCodeCaches(dir) {
 async function main() {
   const dir = join(ROOT, 'dist');
   const bundles = await buildInto(dir, ENTRIES);
+  await buildSdk(join(ROOT, 'clients/sdk/dist'));
   makeCodeCaches(dir);
   const sizes = bundles.map(
     ({ name, code }) => `${basename(dir)}/${name}.cjs ${Math.round(code.length / 1024)} KiB`,

@@ -76,6 +76,22 @@ test('what an agent imports at its start is free of zod', () => {
   assert.deepEqual(wrong.map(show), []);
 });
 
+test('clients reach the rest of the project through clients/sdk alone, and the SDK the contract alone', () => {
+  const outside = sourceFiles('clients')
+    .filter((file) => !file.includes('/dist/'))
+    .flatMap((file) =>
+      importsOf(join(ROOT, file))
+        .filter(({ specifier }) => specifier.startsWith('.'))
+        .map(({ specifier }) => ({ file, to: relative(ROOT, resolve(ROOT, dirname(file), specifier)) })),
+    )
+    .filter(({ file, to }) => !to.startsWith(file.split('/').slice(0, 2).join('/')));
+  const wrong = outside.filter(
+    ({ file, to }) => !file.startsWith('clients/sdk/') || !to.startsWith('src/contract/'),
+  );
+  assert.ok(outside.length > 0);
+  assert.deepEqual(wrong, []);
+});
+
 test('no module imports itself, by whatever way round', () => {
   const next = new Map<string, string[]>();
   for (const { from, to, kind } of edges) {

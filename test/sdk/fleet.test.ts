@@ -1,0 +1,33 @@
+/** The SDK against a real fleet: restarts and kills in the middle of a conversation lose and repeat nothing. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAgentClient } from '../../clients/sdk/src/node.ts';
+import { startFleet } from '../fixtures/fleet-process.ts';
+
+const MESSAGES = 200;
+
+for (const isolation of ['thread', 'process'] as const) {
+  test(`each message has one answer through restarts and a killed host (${isolation})`, async (t) => {
+    const fleet = await startFleet(t, { isolation });
+    const agent = createAgentClient({ url: fleet.agent('a1').url });
+    const chat = agent.chat({ reconnectMsMin: 10, reconnectMsMax: 100 });
+    t.after(() => chat.close());
+    const missed: unknown[] = [];
+    chat.on('missed', (frame) => void missed.push(frame));
+    const answers: string[] = [];
+    for (let sent = 0; sent < MESSAGES; sent += 10) {
+      const turns = Array.from({ length: 10 }, (_, index) =>
+        chat.send(`${sent + index}`, { sessionId: `s${index % 3}` }),
+      );
+      if (sent === 50 || sent === 120) await agent.rest.restartAgent();
+      if (sent === 90) process.kill(fleet.hostPid, 'SIGKILL');
+      for (const turn of turns) answers.push((await turn.response).text);
+    }
+    assert.deepEqual(
+      answers,
+      Array.from({ length: MESSAGES }, (_, index) => `echo: ${index}`),
+    );
+    assert.deepEqual(missed, []);
+    await fleet.stop();
+  });
+}
