@@ -38,6 +38,7 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
   let current: readonly Activity[] = [];
   let written = 0;
   let held: ReturnType<typeof setTimeout> | undefined;
+  const commits = createCommitCrumb(() => put([]));
   const path = join(dir, CRUMB_FILE);
   let file = open(path);
 
@@ -50,6 +51,11 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
 
   function write(activities: readonly Activity[]): void {
     current = activities;
+    if (file === undefined || held !== undefined || commits.covers(activities)) return;
+    put(activities);
+  }
+
+  function put(activities: readonly Activity[]): void {
     if (file === undefined || held !== undefined) return;
     try {
       writeSync(file, activities.length === 0 ? idle : fill(activities), 0, CRUMB_BYTES, 0);
@@ -76,6 +82,46 @@ export function openBreadcrumbs({ dir, boot, incarnation, clock }: BreadcrumbOpt
       file = undefined;
       // An agent that ended well leaves its directory as it found it.
       rmSync(path, { force: true });
+    },
+  };
+}
+
+/**
+ * An agent under load commits in every turn of its loop, and two writes around each cost more than the commit's own
+ * statements. So the crumb of a commit stands until the loop has gone round without another: what it says is weak
+ * evidence anyway, and a busy agent is in one at most moments. `clear` writes that nothing is under way.
+ */
+function createCommitCrumb(clear: () => void): { covers(activities: readonly Activity[]): boolean } {
+  let isShown = false;
+  let isOver = false;
+  let wasSeen = false;
+  let isLooking = false;
+
+  function look(): void {
+    isLooking = false;
+    if (!isShown) return;
+    if (isOver && !wasSeen) {
+      isShown = false;
+      return clear();
+    }
+    wasSeen = false;
+    isLooking = true;
+    setImmediate(look);
+  }
+
+  return {
+    /** True when the file may stay as it is. */
+    covers(activities) {
+      const isCommit = activities.length === 1 && activities[0]?.kind === 'storage';
+      const isCovered = isShown && (isCommit || activities.length === 0);
+      isShown = isCommit || isCovered;
+      isOver = !isCommit;
+      if (isCommit) wasSeen = true;
+      if (isShown && !isLooking) {
+        isLooking = true;
+        setImmediate(look);
+      }
+      return isCovered;
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Who is charged with the death of a host, from what the crumbs say. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +137,33 @@ test('a crumb on disk is one line of fixed size that says what is under way, and
   leave();
   assert.deepEqual((await readBreadcrumb(dir))?.activities, []);
   written.close();
+});
+
+test('the crumb of a commit stands before the commit begins, and until the loop has gone round without another', async (t) => {
+  const dir = await place(t);
+  const vitals = createVitals();
+  const written = openBreadcrumbs({ dir, boot: 'b1', incarnation: 2, clock: { wallMs: () => 1_000 } });
+  t.after(() => written.close());
+  vitals.onChange = written.write;
+  const shown = (): readonly string[] | undefined => {
+    const crumb = parseBreadcrumb(readFileSync(join(dir, '.crumb'), 'latin1'));
+    return crumb?.activities.map(({ kind }) => kind);
+  };
+  const leave = vitals.enter('storage', 'commit of 12');
+  assert.deepEqual(shown(), ['storage']);
+  leave();
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise(setImmediate);
+    assert.deepEqual(shown(), ['storage'], 'another one begins in each turn');
+    vitals.enter('storage', 'commit of 1')();
+  }
+  const leaveBridge = vitals.enter('bridge', 'bridge weather');
+  assert.deepEqual(shown(), ['bridge'], 'nothing hides what somebody else’s code does');
+  leaveBridge();
+  assert.deepEqual(shown(), []);
+  vitals.enter('storage', 'commit of 1')();
+  for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+  assert.deepEqual(shown(), []);
 });
 
 test('a crumb that is a pipe, a link, garbage or missing is none, and harms nobody', async (t) => {
