@@ -21,6 +21,12 @@ export interface JournalStatements {
   trim(beforeMs: number, rowsMax: number): boolean;
 }
 
+/**
+ * What a row holds as its outcome until it has one. A row that does not grow when its turn ends stays where it is:
+ * otherwise SQLite moves its neighbours to other pages, and each commit writes twice as many.
+ */
+const OUTCOME_ROOM = ' '.repeat(192);
+
 interface TurnRow {
   id: number;
   session_id: SessionId;
@@ -40,14 +46,17 @@ export function createJournalStatements(db: Database): JournalStatements {
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
   const insert = db.prepare(
-    `INSERT INTO turns (id, session_id, client_key, message_id, text, attachments, state, accepted_at)
-     VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?)`,
+    `INSERT INTO turns (id, session_id, client_key, message_id, text, attachments, state, accepted_at, outcome)
+     VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?, '${OUTCOME_ROOM}')`,
   );
   const running = db.prepare(`UPDATE turns SET state = 'running' WHERE id = ? AND state = 'accepted'`);
   const effect = db.prepare('UPDATE turns SET effects = effects + 1 WHERE id = ?');
   const attempt = db.prepare('UPDATE turns SET attempts = attempts + 1 WHERE id = ?');
   const settle = db.prepare(
-    'UPDATE turns SET state = ?, outcome = ?, ended_at = ?, open = ? WHERE id = ? AND ended_at IS NULL',
+    'UPDATE turns SET state = ?, outcome = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL',
+  );
+  const settleAndClose = db.prepare(
+    'UPDATE turns SET state = ?, outcome = ?, ended_at = ?, open = 0 WHERE id = ? AND ended_at IS NULL',
   );
   const close = db.prepare('UPDATE turns SET open = 0 WHERE id = ? AND ended_at IS NOT NULL');
   const byMessage = db.prepare('SELECT id, text FROM turns WHERE client_key = ? AND message_id = ?');
@@ -78,7 +87,7 @@ export function createJournalStatements(db: Database): JournalStatements {
     markEffect: (id) => void effect.run(id),
     markAttempt: (id) => void attempt.run(id),
     settle: (id, end, endedAtMs, keepOpen) =>
-      void settle.run(end.state, end.frame, endedAtMs / 1000, keepOpen ? 1 : 0, id),
+      void (keepOpen ? settle : settleAndClose).run(end.state, end.frame, endedAtMs / 1000, id),
     close: (id) => void close.run(id),
     findByMessage: (clientKey, messageId) =>
       byMessage.get(clientKey, messageId) as { id: number; text: string | null } | undefined,
