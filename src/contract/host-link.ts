@@ -19,6 +19,8 @@ export const QUESTIONS = {
   'config.versions': {},
   'config.version': { id: 'text' },
   'config.restore': { id: 'text', ifMatch: 'text?' },
+  /** From now on `vault.*` notices tell what changes on disk in this agent's vault; answered by `VaultWatching`. */
+  'vault.watch': {},
 } as const satisfies Readonly<Record<string, Fields>>;
 
 export type QuestionType = keyof typeof QUESTIONS;
@@ -33,7 +35,18 @@ type FieldsOf<F extends Fields> = {
 type ValueOf<F extends Field> = F extends 'json' ? unknown : F extends `whole${string}` ? number : string;
 
 /** Told to an agent that runs; one that starts later reads its settings anyway. */
-export type HostNotice = { readonly type: 'log.level'; readonly level: LogLevel };
+export type HostNotice =
+  | { readonly type: 'log.level'; readonly level: LogLevel }
+  /** Files and folders, relative to the vault, that are no longer what they were; or are gone. */
+  | { readonly type: 'vault.changed'; readonly paths: readonly string[] }
+  /** Too much changed to name it, or something was missed. */
+  | { readonly type: 'vault.rescan' }
+  /** Nothing is told any more until it is asked for again. */
+  | { readonly type: 'vault.unwatched'; readonly reason: string };
+
+export type VaultWatching =
+  | { readonly watching: true; readonly folders: number }
+  | { readonly watching: false; readonly reason: string };
 
 /** Agent → host. `ask` is the agent's own number for it, one more each time. */
 export interface AskMessage {
