@@ -57,6 +57,8 @@ function initFor(dir: string): WorkerInit {
       },
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
+      uploads: { retentionDays: undefined, roots: [] },
+      transcription: undefined,
       vaultPath: join(dir, 'memories'),
       limits: DEFAULT_LIMITS,
       logging: { level: 'info', rotateBytes: 1024 * 1024, keepFiles: 1 },

@@ -180,8 +180,15 @@ const supervisor = section({
 
 export type LimitName = keyof typeof DEFAULT_LIMITS;
 
+/** What is only counted in bytes on a disk may be larger than any timer or buffer. */
+function limitMax(name: string): number {
+  return /^upload\w*Bytes$/.test(name) ? Number.MAX_SAFE_INTEGER : WHOLE_MAX;
+}
+
 const limits = section(
-  Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name), whole(1).nullish()])),
+  Object.fromEntries(
+    Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name), whole(1, limitMax(name)).nullish()]),
+  ),
 );
 
 export const configSchema = section({
@@ -211,6 +218,19 @@ export const configSchema = section({
     level: oneOf(LOG_LEVELS).nullish(),
     rotate_bytes: whole(1).nullish(),
     keep_files: whole(1, 1_000).nullish(),
+  }).nullish(),
+  uploads: section({
+    retention_days: whole(1, 36_500).nullish(),
+    roots: textList('a list of directories').nullish(),
+  }).nullish(),
+  transcription: section({
+    command: z
+      .array(text(), 'a list: a program and its arguments')
+      .refine((words) => words.slice(1).some((word) => word.includes('{file}')), {
+        error: 'a list with "{file}" in one of the arguments',
+      })
+      .nullish(),
+    timeout_ms: whole(1).nullish(),
   }).nullish(),
   supervisor: supervisor.nullish(),
 });

@@ -30,6 +30,30 @@ export const DEFAULT_LIMITS = {
   authFailuresPerMinute: 10,
   /** JSON request body, in bytes. */
   bodyBytes: 1024 * 1024,
+  /** Request body that is read as it arrives (an upload), in bytes. */
+  uploadBytes: 2 * 1024 * 1024 * 1024,
+  /** Files in one upload. */
+  uploadFiles: 16,
+  /** One uploaded file, in bytes. */
+  uploadFileBytes: 2 * 1024 * 1024 * 1024,
+  /** Everything under `uploads/`, in bytes. */
+  uploadTotalBytes: 20 * 1024 * 1024 * 1024,
+  /** Uploads that are taken at once. */
+  uploadsAtOnce: 8,
+  /** Free space on the disk that an upload leaves to the agent's own files, in bytes. */
+  uploadReserveBytes: 256 * 1024 * 1024,
+  /** Entries in one answer of `GET /api/logs`. */
+  logEntries: 10_000,
+  /** Their bytes together. */
+  logAnswerBytes: 8 * 1024 * 1024,
+  /** Bytes of log files that one such request reads, where few entries match. */
+  logScanBytes: 64 * 1024 * 1024,
+  /** Clients that follow the log at once. */
+  logFollowers: 16,
+  /** Log that waits for one of them, in bytes; what is beyond is left out and counted. */
+  logFollowBytes: 256 * 1024,
+  /** Time without progress after which the client of an upload or a download is cut. */
+  stallMs: 10_000,
   /** Undelivered terminal frames kept for one returning client. */
   redeliveriesPerClient: 1_000,
   /** Age up to which a client without `resume` gets an undelivered frame. */

@@ -32,8 +32,22 @@ export interface AgentSettings {
     readonly rotateBytes: number;
     readonly keepFiles: number;
   };
+  readonly uploads: {
+    /** Age at which an uploaded file is removed; undefined: never. */
+    readonly retentionDays: number | undefined;
+    /** Directories besides `uploads/`, `outputs/` and the vault from which files may be handed out. */
+    readonly roots: readonly string[];
+  };
+  /** Undefined: speech is not turned into text. */
+  readonly transcription: TranscriptionSettings | undefined;
   /** Every secret value of this agent's configuration: the log removes them wherever they appear. */
   readonly secrets: readonly string[];
+}
+
+export interface TranscriptionSettings {
+  /** A program and its arguments; `{file}` stands for the file. It prints the text. */
+  readonly command: readonly [string, ...string[]];
+  readonly timeoutMs: number;
 }
 
 export interface ModelSettings {

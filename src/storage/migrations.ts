@@ -54,4 +54,21 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE TABLE journal_marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     `,
   },
+  {
+    // session_id has no type for the reason given above.
+    name: 'files received and produced',
+    sql: `
+      CREATE TABLE files (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        origin TEXT NOT NULL,
+        type TEXT NOT NULL,
+        path TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        session_id,
+        turn_id TEXT,
+        created_at REAL NOT NULL);
+      CREATE INDEX files_turn ON files(turn_id) WHERE turn_id IS NOT NULL;
+    `,
+  },
 ];

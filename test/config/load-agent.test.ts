@@ -29,6 +29,8 @@ test('an empty file means every default', async (t) => {
       },
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
+      uploads: { retentionDays: undefined, roots: [] },
+      transcription: undefined,
       vaultPath: join(dir, 'memories'),
       limits: DEFAULT_LIMITS,
       logging: { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 },

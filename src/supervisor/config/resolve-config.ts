@@ -16,6 +16,7 @@ export const DEFAULT_PORT = 8765;
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PROMPT = 'You are a helpful assistant.';
 const DEFAULT_LOGGING = { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 } as const;
+const TRANSCRIPTION_MS = 120_000;
 const TOKEN_VARIABLE = 'OPENAGENT_WS_TOKEN';
 
 /** What the command line sets for every agent; it wins over the file. */
@@ -56,6 +57,11 @@ export function resolveSettings(
       rotateBytes: config.logging?.rotate_bytes ?? DEFAULT_LOGGING.rotateBytes,
       keepFiles: config.logging?.keep_files ?? DEFAULT_LOGGING.keepFiles,
     },
+    uploads: {
+      retentionDays: config.uploads?.retention_days ?? undefined,
+      roots: (config.uploads?.roots ?? []).map((root) => path(root, '.')),
+    },
+    transcription: resolveTranscription(config.transcription),
   };
 }
 
@@ -109,6 +115,12 @@ function resolveGateway(config: Config, { env, overrides }: LoadOptions): Gatewa
     allowedOrigins: websocket?.allowed_origins ?? [],
     legacyRest: websocket?.legacy_rest ?? 'off',
   };
+}
+
+function resolveTranscription(section: Config['transcription']): AgentSettings['transcription'] {
+  const [program, ...args] = section?.command ?? [];
+  if (program === undefined) return undefined;
+  return { command: [program, ...args], timeoutMs: section?.timeout_ms ?? TRANSCRIPTION_MS };
 }
 
 /** Keys the schema does not know stay: the bridge may be the user's own, under a name of ours. */
