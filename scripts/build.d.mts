@@ -19,4 +19,4 @@ export function bundleSplit(entry: string, name: string): Promise<readonly [star
 export function bundle(entry: string, name: string): Promise<Bundle>;
 export function buildInto(dir: string, entries: Entries): Promise<readonly Bundle[]>;
 export function makeCodeCaches(dir: string): void;
-export function buildSdk(dir: string): Promise<void>;
+export function buildSdk(dir: string): Promise<readonly (readonly string[])[]>;

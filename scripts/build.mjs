@@ -173,11 +173,18 @@ export async function buildInto(dir, entries) {
   return bundles;
 }
 
-/** The client library, once for Node and once for browsers. */
+/** The client library, once for browsers and once for Node; gives back what each file imports. */
 export async function buildSdk(dir) {
   const sdk = join(ROOT, 'clients/sdk');
-  const options = { bundle: true, format: 'esm', charset: 'utf8', logLevel: 'warning', absWorkingDir: sdk };
-  await Promise.all([
+  const options = {
+    bundle: true,
+    format: 'esm',
+    charset: 'utf8',
+    logLevel: 'warning',
+    metafile: true,
+    absWorkingDir: sdk,
+  };
+  const built = await Promise.all([
     build({ ...options, entryPoints: ['src/index.ts'], outfile: join(dir, 'index.js'), platform: 'browser' }),
     build({
       ...options,
@@ -185,6 +192,7 @@ export async function buildSdk(dir) {
       ...{ platform: 'node', target: 'node20', external: ['ws'] },
     }),
   ]);
+  return built.map(({ metafile }) => Object.values(metafile.outputs)[0].imports.map(({ path }) => path));
 }
 
 /** In a process of its own: it runs an agent. Without a cache everything works, so its failure is only told. */

@@ -9,10 +9,10 @@ import { buildSdk } from '../../scripts/build.mjs';
 test('the bundle for browsers needs nothing of Node, zod is not in it, and it stays small', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'openagent-sdk-'));
   t.after(() => rm(dir, { recursive: true, force: true }));
-  await buildSdk(dir);
+  assert.deepEqual(await buildSdk(dir), [[], ['ws']]);
   const code = await readFile(join(dir, 'index.js'), 'utf8');
-  assert.doesNotMatch(code, /^import |ZodObject/m);
+  assert.doesNotMatch(code, /ZodObject/);
   assert.ok(code.length < 150_000, `${code.length} characters`);
-  const node = await import(join(dir, 'node.js'));
-  assert.equal(typeof node.createAgentClient, 'function');
+  const { createAgentClient } = await import(join(dir, 'index.js'));
+  assert.equal(typeof createAgentClient, 'function');
 });
