@@ -3,6 +3,7 @@
  * memory rules; it knows nothing of routes, frames, access rules or agents. Plain records cross it, so that the hot
  * path allocates little and tests need no socket.
  */
+import type { ByteStream } from '../contract/route.ts';
 import type { TransportKind } from '../contract/worker-protocol.ts';
 
 /** One request, or one WebSocket upgrade. Absent headers are ''. Valid only until the handler returns (uWS). */
@@ -21,17 +22,35 @@ export interface HttpRequest {
   readonly isUpgrade: boolean;
   /** The peer's IP address as text, e.g. `127.0.0.1` or `::1`. */
   remoteAddress(): string;
+  /** Any header by its name in lower case; of a repeated one at least the first. */
+  header(name: string): string;
   /**
    * The whole body. Must be called before the handler returns, or not at all (the adapter then discards the body).
    * Rejects with `body.too_large` as soon as more than `bytesMax` arrived or were announced.
    */
   readBody(bytesMax: number): Promise<Buffer>;
+  /**
+   * The body as it arrives; the client waits while nobody reads. Same rule of when to call it. Read once, by one
+   * reader, which owns the chunks. Its loop throws `body.too_large` as `readBody` does, and when the client goes away
+   * or stalls; leaving it early drops the rest.
+   */
+  stream(bytesMax: number): ByteStream;
 }
 
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Uint8Array;
+  readonly body: string | Uint8Array | StreamedBody;
+}
+
+/**
+ * A body that is made while it is sent, no faster than the client reads. `open` is called once and only when bytes are
+ * really owed; the stream's `return` is called when it is no longer wanted. One that fails or ends before `length` cuts
+ * the connection, and tells whoever made it by itself.
+ */
+export interface StreamedBody {
+  readonly length: number;
+  open(): ByteStream;
 }
 
 export type UpgradeDecision =
@@ -71,6 +90,8 @@ export interface Peer {
 export interface TransportLimits {
   readonly frameBytes: number;
   readonly bufferedBytes: number;
+  /** Time without progress after which the client of an upload or a download is cut; uWS may be sooner, after 10 s. */
+  readonly stallMs: number;
 }
 
 export interface Transport {

@@ -10,6 +10,7 @@ import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import type { TransportFactory } from '../../src/gateway/transport.ts';
 import { BODY_BYTES, openSocket, rawExchange, startTransport, within } from '../fixtures/transport-bench.ts';
+import { downloadCases, uploadCases } from './transport-bodies.contract.ts';
 import { closingCases, socketCases, type TransportDifferences } from './transport-sockets.contract.ts';
 
 export function transportContract(
@@ -18,6 +19,8 @@ export function transportContract(
   differs: TransportDifferences,
 ): void {
   describe(`${name}: HTTP`, () => httpCases(factory));
+  describe(`${name}: uploads`, () => uploadCases(factory));
+  describe(`${name}: downloads`, () => downloadCases(factory));
   describe(`${name}: WebSocket`, () => socketCases(factory, differs));
   describe(`${name}: closing`, () => closingCases(factory));
   describe(`${name}: listening`, () => listeningCases(factory));

@@ -1,25 +1,86 @@
-/** One request of node:http as a plain record. Its body is read only when asked for; node discards the rest itself. */
+/**
+ * One request of node:http. Its body is read only when asked for; of one that nobody asked for, node:http would wait for
+ * the rest for ever, so it is given the same time as any other.
+ */
 import type { IncomingMessage } from 'node:http';
 import type { HttpRequest } from '../transport.ts';
-import { bodyTooLarge, clientGone, toAddressText } from './rules.ts';
+import { IncomingBody } from './incoming-body.ts';
+import { toAddressText } from './rules.ts';
 
-export function toRequest(req: IncomingMessage, isUpgrade: boolean): HttpRequest {
-  const url = req.url ?? '/';
-  const { headers } = req;
-  const queryAt = url.indexOf('?');
-  return {
-    method: req.method ?? 'GET',
-    path: queryAt < 0 ? url : url.slice(0, queryAt),
-    query: queryAt < 0 ? '' : url.slice(queryAt + 1),
-    host: hostOf(req),
-    origin: headers.origin ?? '',
-    authorization: headers.authorization ?? '',
-    contentType: headers['content-type'] ?? '',
-    secFetchSite: String(headers['sec-fetch-site'] ?? ''),
-    isUpgrade,
-    remoteAddress: () => toAddressText(req.socket.remoteAddress),
-    readBody: (bytesMax) => readBody(req, bytesMax),
-  };
+export class NodeRequest implements HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly host: string;
+  readonly origin: string;
+  readonly authorization: string;
+  readonly contentType: string;
+  readonly secFetchSite: string;
+  readonly isUpgrade: boolean;
+  readonly #req: IncomingMessage;
+  readonly #stallMs: number;
+  #body: IncomingBody | undefined;
+
+  constructor(req: IncomingMessage, isUpgrade: boolean, stallMs: number) {
+    const url = req.url ?? '/';
+    const { headers } = req;
+    const queryAt = url.indexOf('?');
+    this.method = req.method ?? 'GET';
+    this.path = queryAt < 0 ? url : url.slice(0, queryAt);
+    this.query = queryAt < 0 ? '' : url.slice(queryAt + 1);
+    this.host = hostOf(req);
+    this.origin = headers.origin ?? '';
+    this.authorization = headers.authorization ?? '';
+    this.contentType = headers['content-type'] ?? '';
+    this.secFetchSite = headerOf(req, 'sec-fetch-site');
+    this.isUpgrade = isUpgrade;
+    this.#req = req;
+    this.#stallMs = stallMs;
+  }
+
+  remoteAddress(): string {
+    return toAddressText(this.#req.socket.remoteAddress);
+  }
+
+  header(name: string): string {
+    return headerOf(this.#req, name);
+  }
+
+  readBody(bytesMax: number): Promise<Buffer> {
+    return this.stream(bytesMax).gather();
+  }
+
+  stream(bytesMax: number): IncomingBody {
+    const req = this.#req;
+    const source = {
+      own: (chunk: Uint8Array) => chunk,
+      pause: () => void req.pause(),
+      resume: () => void req.resume(),
+      cut: () => void req.destroy(),
+    };
+    const announced = this.header('content-length');
+    const body = new IncomingBody(source, { bytesMax, announced, stallMs: this.#stallMs });
+    this.#body = body;
+    req.on('data', (chunk: Buffer) => body.push(chunk));
+    req.once('end', () => body.complete());
+    // It is the end of the connection too; `close` follows.
+    req.on('error', () => {});
+    req.once('close', () => body.abort());
+    return body;
+  }
+
+  /** Called right before the response is written. What still comes is dropped, and must come within its time. */
+  release(): void {
+    const { headers, complete } = this.#req;
+    const owesBody = !complete && (headers['content-length'] ?? headers['transfer-encoding']) !== undefined;
+    if (this.#body === undefined && owesBody) this.stream(Number.POSITIVE_INFINITY);
+    this.#body?.release();
+  }
+}
+
+function headerOf({ headers }: IncomingMessage, name: string): string {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : (value ?? '');
 }
 
 /** All of them, joined: node:http keeps the first `Host` only, and the access rules must see that there are two. */
@@ -31,30 +92,4 @@ function hostOf({ rawHeaders }: IncomingMessage): string {
     host = host === undefined ? rawHeaders[i + 1]! : `${host}, ${rawHeaders[i + 1]}`;
   }
   return host ?? '';
-}
-
-function readBody(req: IncomingMessage, bytesMax: number): Promise<Buffer> {
-  if (Number(req.headers['content-length']) > bytesMax) return Promise.reject(bodyTooLarge(bytesMax));
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const onData = (chunk: Buffer) => {
-      bytes += chunk.byteLength;
-      if (bytes <= bytesMax) {
-        chunks.push(chunk);
-        return;
-      }
-      chunks.length = 0;
-      // The rest flows on and is dropped, so that the answer is not lost in a reset connection.
-      req.off('data', onData);
-      req.resume();
-      reject(bodyTooLarge(bytesMax));
-    };
-    req.on('data', onData);
-    req.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
-    req.on('error', () => reject(clientGone()));
-    req.once('close', () => {
-      if (!req.complete) reject(clientGone());
-    });
-  });
 }

@@ -7,21 +7,15 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import type {
-  HttpResponse,
-  Transport,
-  TransportApp,
-  TransportFactory,
-  TransportLimits,
-} from '../transport.ts';
+import type { Transport, TransportApp, TransportFactory, TransportLimits } from '../transport.ts';
 import { toBindFailure } from './bind-failure.ts';
 import { NodePeer } from './node-peer.ts';
-import { toRequest } from './node-request.ts';
-import { isBodiless, KEEP_ALIVE_MS, SILENCE_MS } from './rules.ts';
+import { NodeRequest } from './node-request.ts';
+import { writeResponse } from './node-response.ts';
+import { KEEP_ALIVE_MS, SILENCE_MS } from './rules.ts';
 
-/** Time for a request's headers, and for all of it. */
+/** Time for a request's headers. */
 const HEADERS_MS = 15_000;
-const REQUEST_MS = 60_000;
 /** What uWS takes as a WebSocket: anything else that asks for an upgrade is an ordinary request. */
 const WEBSOCKET_KEY_CHARS = 24;
 
@@ -49,7 +43,8 @@ export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): Tra
     const server = createServer({
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
+      // An upload may last; what it must not is stall, which is seen to where bodies are read.
+      requestTimeout: 0,
     });
     server.on('request', (req, res) => void serve(shared, req, res));
     server.on('upgrade', (req, socket, head) => upgrade(shared, req, socket, head));
@@ -143,25 +138,16 @@ function startListening(
 }
 
 async function serve(shared: Shared, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const answer = shared.app.handle(toRequest(req, false));
+  const request = new NodeRequest(req, false, shared.limits.stallMs);
+  const answer = shared.app.handle(request);
   const response = answer instanceof Promise ? await answer : answer;
   if (shared.isStopped) res.shouldKeepAlive = false;
-  writeResponse(res, response);
-}
-
-function writeResponse(res: ServerResponse, response: HttpResponse): void {
-  if (res.destroyed || res.socket?.destroyed) return;
-  const { status, body } = response;
-  // An own copy: content-length is ours, whatever the app says, as it is uWS's over there.
-  const headers: Record<string, string | number> = {};
-  for (const name in response.headers) {
-    if (name.toLowerCase() !== 'content-length') headers[name] = response.headers[name]!;
-  }
-  if (!isBodiless(status)) headers['content-length'] = Buffer.byteLength(body);
-  res.writeHead(status, headers);
-  // For HEAD node:http sends the headers alone.
-  if (isBodiless(status)) res.end();
-  else res.end(body);
+  request.release();
+  writeResponse(res, response, shared.limits.stallMs);
+  // A long answer may have begun before the stop; its connection would now idle on.
+  res.once('finish', () => {
+    if (shared.isStopped) req.socket.destroySoon();
+  });
 }
 
 function upgrade(shared: Shared, req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -179,9 +165,9 @@ function upgrade(shared: Shared, req: IncomingMessage, socket: Duplex, head: Buf
     void serve(shared, req, toResponse(req, socket));
     return;
   }
-  const decision = app.upgrade(toRequest(req, true));
+  const decision = app.upgrade(new NodeRequest(req, true, limits.stallMs));
   if ('refuse' in decision) {
-    writeResponse(toResponse(req, socket), decision.refuse);
+    writeResponse(toResponse(req, socket), decision.refuse, limits.stallMs);
     return;
   }
   handshakes.handleUpgrade(req, socket, head, (ws) => {

@@ -13,6 +13,9 @@ export const KEEP_ALIVE_MS = 10_000;
 
 const CLOSE_REASON_BYTES = 123;
 
+/** Fewer bytes of an upload are no progress: a byte now and then must not hold a connection. */
+export const PROGRESS_BYTES = 4 * 1024;
+
 export function bodyTooLarge(bytesMax: number): AppError {
   return new AppError(
     'body.too_large',
@@ -22,6 +25,13 @@ export function bodyTooLarge(bytesMax: number): AppError {
 
 export function clientGone(): AppError {
   return new AppError('request.invalid', 'The client went away before its request body was complete');
+}
+
+export function clientStalled(stallMs: number): AppError {
+  return new AppError(
+    'request.invalid',
+    `The client sent next to nothing of its request body for ${stallMs} ms`,
+  );
 }
 
 /** A close frame has room for 123 bytes of reason; more makes `ws` throw. Never cuts a character in two. */

@@ -4,7 +4,8 @@
  * everything before uWS frees the request under an asynchronous handler.
  */
 import type { HttpRequest } from '../transport.ts';
-import { bodyTooLarge, clientGone, toAddressText } from './rules.ts';
+import { type BodySource, IncomingBody } from './incoming-body.ts';
+import { toAddressText } from './rules.ts';
 import type { UwsHttpRequest, UwsHttpResponse } from './uws-types.ts';
 
 export class UwsRequest implements HttpRequest {
@@ -17,12 +18,15 @@ export class UwsRequest implements HttpRequest {
   #query: string | undefined;
   #headers: Headers | undefined;
   #remoteAddress: string | undefined;
-  #rejectBody: ((reason: Error) => void) | undefined;
+  readonly #stallMs: number;
+  #body: IncomingBody | undefined;
+  #isReleased = false;
 
-  constructor(res: UwsHttpResponse, req: UwsHttpRequest, isUpgrade: boolean) {
+  constructor(res: UwsHttpResponse, req: UwsHttpRequest, isUpgrade: boolean, stallMs: number) {
     this.#res = res;
     this.#req = req;
     this.isUpgrade = isUpgrade;
+    this.#stallMs = stallMs;
   }
 
   get method(): string {
@@ -70,26 +74,35 @@ export class UwsRequest implements HttpRequest {
     return this.#remoteAddress;
   }
 
+  header(name: string): string {
+    return this.#req.getHeader(name);
+  }
+
   readBody(bytesMax: number): Promise<Buffer> {
-    // uWS discards what nobody listens to, so the connection stays usable after a refusal.
-    if (Number(this.#req.getHeader('content-length')) > bytesMax)
-      return Promise.reject(bodyTooLarge(bytesMax));
-    return new Promise((resolve, reject) => {
-      this.#rejectBody = reject;
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      this.#res.onData((chunk, isLast) => {
-        bytes += chunk.byteLength;
-        if (bytes > bytesMax) {
-          chunks.length = 0;
-          reject(bodyTooLarge(bytesMax));
-          return;
-        }
-        // uWS empties the ArrayBuffer after this callback.
-        chunks.push(Buffer.from(new Uint8Array(chunk)));
-        if (isLast) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
-      });
+    return this.stream(bytesMax).gather();
+  }
+
+  stream(bytesMax: number): IncomingBody {
+    const res = this.#res;
+    const source: BodySource = {
+      // uWS empties the ArrayBuffer after its callback.
+      own: (chunk) => chunk.slice(),
+      pause: () => this.#isTouchable && res.pause(),
+      resume: () => this.#isTouchable && res.resume(),
+      cut: () => this.#isTouchable && res.close(),
+    };
+    const body = new IncomingBody(source, {
+      bytesMax,
+      announced: this.header('content-length'),
+      stallMs: this.#stallMs,
     });
+    this.#body = body;
+    res.onData((chunk, isLast) => {
+      const hasProgressed = body.push(new Uint8Array(chunk));
+      if (isLast) body.complete();
+      else if (hasProgressed && this.#isTouchable) restartClock(res);
+    });
+    return body;
   }
 
   /** Reads everything while uWS still has it. */
@@ -100,8 +113,26 @@ export class UwsRequest implements HttpRequest {
   /** The client went away: nothing may be written any more, and no more of the body will come. */
   abort(): void {
     this.isAborted = true;
-    this.#rejectBody?.(clientGone());
+    this.#body?.abort();
   }
+
+  /** Called right before the response is written: uWS has its own rules for what still comes then. */
+  release(): void {
+    if (this.#body === undefined) return;
+    this.#body.release();
+    this.#body.forget();
+    this.#isReleased = true;
+  }
+
+  get #isTouchable(): boolean {
+    return !this.isAborted && !this.#isReleased;
+  }
+}
+
+/** uWS cuts who sends less than 16 KiB a second for 10 s, which is what a phone may do; 10 s from now, after this. */
+function restartClock(res: UwsHttpResponse): void {
+  res.pause();
+  res.resume();
 }
 
 interface Headers {

@@ -59,6 +59,16 @@ export interface UwsHttpResponse {
   cork(callback: () => void): UwsHttpResponse;
   onAborted(callback: () => void): UwsHttpResponse;
   onData(callback: (chunk: ArrayBuffer, isLast: boolean) => void): UwsHttpResponse;
+  /** Stops reading from the client, and the clock that cuts it after 10 s. */
+  pause(): void;
+  /** Reads on, and starts that clock anew: never call it once the whole body is there. */
+  resume(): void;
+  /** Writes what fits; of the rest one is told by `onWritable`. [all was taken, the response is complete and gone] */
+  tryEnd(piece: Uint8Array, bodyBytes: number): [boolean, boolean];
+  /** `offset` counts the bytes of the body that were taken. The answer says whether all was taken this time. */
+  onWritable(callback: (offset: number) => boolean): UwsHttpResponse;
+  /** Cuts the connection; the abort handler runs inside. */
+  close(): void;
   /** 4 or 16 bytes. */
   getRemoteAddress(): ArrayBuffer;
   /** Calls the `open` handler before it returns. */

@@ -12,9 +12,11 @@ import type {
   TransportFactory,
   TransportLimits,
 } from '../transport.ts';
-import { isBodiless, SILENCE_MS, toStatusLine } from './rules.ts';
+import type { BodyPump } from './body-pump.ts';
+import { SILENCE_MS } from './rules.ts';
 import { UwsPeer } from './uws-peer.ts';
 import { UwsRequest } from './uws-request.ts';
+import { isStreamed, pumpTo, writeWhole } from './uws-response.ts';
 import type { Uws, UwsApp, UwsHttpRequest, UwsHttpResponse } from './uws-types.ts';
 
 /**
@@ -33,6 +35,7 @@ const LINGER_MS = 20;
 
 interface Shared {
   readonly app: TransportApp;
+  readonly stallMs: number;
   readonly peers: Set<UwsPeer>;
   /** Requests whose response is still being made. */
   readonly pending: Set<UwsRequest>;
@@ -42,7 +45,8 @@ interface Shared {
 
 export function createUwsTransport(uws: Uws): TransportFactory {
   return (app, limits) => {
-    const shared: Shared = { app, peers: new Set(), pending: new Set(), onSettled: () => {} };
+    const { stallMs } = limits;
+    const shared: Shared = { app, stallMs, peers: new Set(), pending: new Set(), onSettled: () => {} };
     const server = uws.App();
     routeSockets(server, shared, limits);
     server.any('/*', (res, req) => serve(shared, res, req));
@@ -181,11 +185,11 @@ function upgrade(
   req: UwsHttpRequest,
   context: object,
 ): void {
-  const request = new UwsRequest(res, req, true);
+  const request = new UwsRequest(res, req, true, shared.stallMs);
   try {
     const decision = shared.app.upgrade(request);
     if ('refuse' in decision) {
-      writeResponse(res, decision.refuse, false);
+      writeWhole(res, decision.refuse, false);
       return;
     }
     const key = req.getHeader('sec-websocket-key');
@@ -199,13 +203,18 @@ function upgrade(
 }
 
 function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest): void {
-  const request = new UwsRequest(res, req, false);
+  const request = new UwsRequest(res, req, false, shared.stallMs);
   let response: HttpResponse | Promise<HttpResponse>;
   try {
     response = shared.app.handle(request);
     if (!(response instanceof Promise)) {
-      writeResponse(res, response, request.method === 'HEAD');
-      return;
+      const isHead = request.method === 'HEAD';
+      if (!isStreamed(response, isHead)) {
+        request.release();
+        writeWhole(res, response, isHead);
+        return;
+      }
+      response = Promise.resolve(response);
     }
   } catch (defect) {
     failWith(res, defect);
@@ -223,35 +232,30 @@ async function answerLater(
   const settle = () => {
     if (shared.pending.delete(request)) shared.onSettled();
   };
+  let pump: BodyPump | undefined;
   // Only here: an abort handler costs a tenth of what a synchronous answer does. First, because uWS aborts the process
   // when a handler returns with neither an answer nor this.
   res.onAborted(() => {
     request.abort();
+    pump?.abort();
     settle();
   });
   shared.pending.add(request);
   request.keep();
   try {
     const response = await answer;
-    if (!request.isAborted) res.cork(() => writeResponse(res, response, request.method === 'HEAD'));
+    if (request.isAborted) return;
+    request.release();
+    const isHead = request.method === 'HEAD';
+    if (isStreamed(response, isHead)) {
+      pump = pumpTo(res, response, shared.stallMs);
+      await pump.run();
+    } else res.cork(() => writeWhole(res, response, isHead));
   } catch (defect) {
     if (!request.isAborted) res.cork(() => failWith(res, defect));
   } finally {
     settle();
   }
-}
-
-function writeResponse(res: UwsHttpResponse, response: HttpResponse, isHead: boolean): void {
-  const { status, headers, body } = response;
-  if (status !== 200) res.writeStatus(toStatusLine(status));
-  for (const name in headers) {
-    // uWS writes the length itself; two of them would be an invalid message.
-    if (name.length !== 14 || name.toLowerCase() !== 'content-length') res.writeHeader(name, headers[name]!);
-  }
-  if (isBodiless(status)) res.endWithoutBody();
-  // `endWithoutBody(length)` leaves the response open in uWS 20: the header is written by hand.
-  else if (isHead) res.writeHeader('Content-Length', String(Buffer.byteLength(body))).endWithoutBody();
-  else res.end(body);
 }
 
 const INTERNAL_ERROR: HttpResponse = {
@@ -266,7 +270,7 @@ function failWith(res: UwsHttpResponse, defect: unknown): void {
     throw defect;
   });
   try {
-    writeResponse(res, INTERNAL_ERROR, false);
+    writeWhole(res, INTERNAL_ERROR, false);
   } catch (error) {
     // The response was ended before the defect: there is nothing left to write to, and the defect is on its way.
     if (!(error instanceof Error)) throw error;
