@@ -128,3 +128,10 @@ export function reply<T>(output: T, extras: ReplyExtras): JsonReply<T> {
 export function replyBytes(body: BytesReply['body'], extras: ReplyExtras): BytesReply {
   return { ...extras, body, [REPLY]: 'bytes' };
 }
+
+/** The same answer where its JSON exists as bytes already, as a long list that is kept does: it goes out as it is. */
+export function replyEncoded<T>(json: Uint8Array, extras: ReplyExtras): JsonReply<T> {
+  const headers = { ...extras.headers, 'content-type': 'application/json; charset=utf-8' };
+  const bytes: BytesReply = replyBytes(json, { ...extras, headers });
+  return bytes as unknown as JsonReply<T>;
+}
