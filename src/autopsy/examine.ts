@@ -69,6 +69,8 @@ export interface Surroundings {
   hasMoved(): boolean;
   /** Where the product's own files lie: what an operator looks for on the stack is the user's. */
   readonly ownDir: string;
+  /** It does answer: what follows is worth more time. */
+  onPaused?(): void;
   /** Told just before it is ended: it may be gone before anything else is heard of it. */
   onEnding?(examination: Examination): void;
 }
@@ -78,9 +80,13 @@ const FRAMES_MAX = 40;
 const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
-/** How long code of the user is waited for: what hangs in it comes by at once. */
-const USERS_CODE_MS = 150;
-const LOOK_AGAIN_MS = 1;
+/** How soon one that has taken a request for a pause is paused, or never will be. */
+const PAUSE_MS = 50;
+/** For a step to its end: it may have to run through a callback that takes long. */
+const STEP_MS = 500;
+/** For all steps to code of the user: they are few, and each goes over the whole heap. */
+const STEPPING_MS = 1_500;
+const STEPS_MAX = 64;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
@@ -91,9 +97,7 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
   await debuggee.post('Debugger.resume');
   await surroundings.wait(SECOND_LOOK_MS);
   if (surroundings.hasMoved()) return { ...read, outcome: 'alive' };
-  const again = debuggee.paused();
-  await debuggee.post('Debugger.pause');
-  await again;
+  await pause(debuggee, surroundings.wait);
   const ended: Examination = { ...read, outcome: 'ended' };
   surroundings.onEnding?.(ended);
   // Together: it must not run on before the exit. Whether it is answered does not matter: evaluating it fails, because
@@ -105,28 +109,65 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
   return ended;
 }
 
-/**
- * Leaves it paused, in code of the user where that is to be had: a chain of promises passes through Node's hooks and
- * ours nearly all the time, so it is looked at again and again for a while.
- */
+/** Leaves it paused, in code of the user where that is to be had. */
 async function readPaused(
   debuggee: Debuggee,
-  { ownDir, wait }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<Omit<Examination, 'outcome'>> {
-  const untilMs = performance.now() + USERS_CODE_MS;
-  let frames: readonly Frame[] = [];
-  for (;;) {
-    const paused = debuggee.paused();
-    await debuggee.post('Debugger.pause');
-    const seen = toFrames(await paused, debuggee);
-    const isFound = seen.some(({ url }) => isUsersScript(url, ownDir));
-    if (isFound || frames.length === 0) frames = seen;
-    if (isFound || performance.now() >= untilMs) break;
-    await debuggee.post('Debugger.resume');
-    await wait(LOOK_AGAIN_MS);
-  }
+  const paused = await pause(debuggee, surroundings.wait);
+  surroundings.onPaused?.();
+  const seen = toFrames(paused, debuggee);
+  const frames = isOfUser(seen, surroundings) ? seen : await stepToUser(debuggee, surroundings);
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
-  return { frames, heap, facts };
+  return { frames: frames ?? seen, heap, facts };
+}
+
+/**
+ * An endless chain of promises passes through Node's hooks and ours nearly all the time, and its own functions, once
+ * compiled well, may have no place where a pause could cut in. A step out of the outermost function ends in the next
+ * one that is called, whoever calls it, so a few of them lead to the user's. Undefined where they do not.
+ */
+async function stepToUser(
+  debuggee: Debuggee,
+  surroundings: Surroundings,
+): Promise<readonly Frame[] | undefined> {
+  const untilMs = performance.now() + STEPPING_MS;
+  for (let steps = 0; steps < STEPS_MAX && performance.now() < untilMs; steps += 1) {
+    const stepped = await pauseBy('Debugger.stepOut', STEP_MS, debuggee, surroundings.wait);
+    const frames = toFrames(stepped, debuggee);
+    if (isOfUser(frames, surroundings)) return frames;
+  }
+  return undefined;
+}
+
+function isOfUser(frames: readonly Frame[], { ownDir }: Surroundings): boolean {
+  return frames.some(({ url }) => isUsersScript(url, ownDir));
+}
+
+/** Resolves with the pause; never where it does not answer. */
+export function pause(debuggee: Debuggee, wait: Surroundings['wait']): Promise<PausedParams> {
+  return pauseBy('Debugger.pause', PAUSE_MS, debuggee, wait);
+}
+
+/**
+ * V8 forgets a pause that it was asked for between two functions: one in a hundred in a chain of promises, one in three
+ * where that chain fills the heap. So it is asked again, once it has answered; one that is paused takes no notice.
+ */
+async function pauseBy(
+  method: 'Debugger.pause' | 'Debugger.stepOut',
+  patienceMs: number,
+  debuggee: Debuggee,
+  wait: Surroundings['wait'],
+): Promise<PausedParams> {
+  const paused = debuggee.paused();
+  const isPaused = paused.then(() => true);
+  await debuggee.post(method);
+  let isDone = await Promise.race([isPaused, wait(patienceMs)]);
+  while (!isDone) {
+    await debuggee.post('Debugger.pause');
+    isDone = await Promise.race([isPaused, wait(PAUSE_MS)]);
+  }
+  return paused;
 }
 
 export function toFrames({ callFrames }: PausedParams, debuggee: Debuggee): readonly Frame[] {

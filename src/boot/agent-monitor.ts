@@ -6,6 +6,7 @@
 import { Session } from 'node:inspector';
 import { Socket } from 'node:net';
 import { workerData } from 'node:worker_threads';
+import { startDeadline } from '../autopsy/deadline.ts';
 import {
   type Debuggee,
   type Examination,
@@ -13,11 +14,10 @@ import {
   NO_ANSWER,
   type PausedParams,
 } from '../autopsy/examine.ts';
+import { systemClock } from '../contract/clock.ts';
 import { type Activity, MONITOR_FD, readVitals } from '../contract/vitals.ts';
 
 const vitals = (workerData as { vitals: SharedArrayBuffer }).vitals;
-/** Longest the agent may take to answer before it counts as being in a native call. */
-const ANSWER_MS = 1_500;
 
 const pipe = new Socket({ fd: MONITOR_FD, readable: true, writable: true });
 pipe.setEncoding('utf8');
@@ -40,10 +40,7 @@ async function look(activities: readonly Activity[]): Promise<Examination> {
   if (activities.some(({ kind }) => kind === 'storage')) return NO_ANSWER;
   const session = new Session();
   session.connectToMainThread();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Examination>((resolve) => {
-    timer = setTimeout(() => resolve(NO_ANSWER), ANSWER_MS);
-  });
+  const deadline = startDeadline(systemClock);
   try {
     let seen = readVitals(vitals);
     const hasMoved = (): boolean => {
@@ -55,9 +52,11 @@ async function look(activities: readonly Activity[]): Promise<Examination> {
     const ownDir = import.meta.dirname;
     // The process ends before this thread can tell of it otherwise.
     const onEnding = (examination: Examination): void => answer(examination, activities);
-    return await Promise.race([examine(openMain(session), { wait, hasMoved, ownDir, onEnding }), late]);
+    const onPaused = deadline.extend;
+    const examined = examine(openMain(session), { wait, hasMoved, ownDir, onPaused, onEnding });
+    return await Promise.race([examined, deadline.passed.then(() => NO_ANSWER)]);
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
     session.disconnect();
   }
 }

@@ -6,6 +6,7 @@
  */
 import { Session } from 'node:inspector';
 import type { Worker } from 'node:worker_threads';
+import { type Deadline, startDeadline } from '../autopsy/deadline.ts';
 import {
   type Debuggee,
   EXIT_EXPRESSION,
@@ -14,6 +15,7 @@ import {
   type Frame,
   NO_ANSWER,
   type PausedParams,
+  pause,
   toFrames,
 } from '../autopsy/examine.ts';
 import type { Clock } from '../contract/clock.ts';
@@ -33,8 +35,6 @@ export interface Interrupter {
   inTurn<T>(talk: () => Promise<T>, otherwise: T): Promise<T>;
 }
 
-/** Longest a thread may take to answer; the next one waiting for the inspector has its turn then. */
-const ANSWER_MS = 1_500;
 /** How long a loop is watched for a moment of rest. */
 const PROBE_MS = 100;
 /** How long a thread whose loop turns has to follow the request before it is cut into after all. */
@@ -64,9 +64,7 @@ async function end(worker: Worker, clock: Clock): Promise<Interruption> {
       await askToExit(thread, clock);
       if (thread.isGone()) return { frames: [] };
     }
-    const paused = thread.paused();
-    await thread.post('Debugger.pause');
-    const frames = toFrames(await paused, thread);
+    const frames = toFrames(await pause(thread, (ms) => wait(clock, ms)), thread);
     const exit = [
       thread.post('Runtime.evaluate', { expression: EXIT_EXPRESSION }),
       thread.post('Debugger.resume'),
@@ -110,8 +108,9 @@ async function examineThread(
   const onEnding = (examination: Examination): void => {
     ending = examination;
   };
-  const examined = await withThread(worker.threadId, undefined, clock, (thread) => {
-    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, ownDir, onEnding });
+  const examined = await withThread(worker.threadId, undefined, clock, (thread, deadline) => {
+    const onPaused = deadline.extend;
+    const work = examine(thread, { wait: (ms) => wait(clock, ms), hasMoved, ownDir, onPaused, onEnding });
     // Gone in the middle: told to exit, or by itself; there is nothing left to end either way.
     return Promise.race([work, thread.gone.then((): Examination => ({ ...ending, outcome: 'ended' }))]);
   });
@@ -135,28 +134,28 @@ interface Thread extends Debuggee {
   isGone(): boolean;
 }
 
-/** Opens a session to one thread for as long as `talk` takes; `otherwise` when it does not answer in time. */
+/**
+ * Opens a session to one thread for as long as `talk` takes; `otherwise` when it does not answer in time: the next one
+ * waiting for the inspector has its turn then.
+ */
 async function withThread<T>(
   threadId: number,
   otherwise: T,
   clock: Clock,
-  talk: (thread: Thread) => Promise<T>,
+  talk: (thread: Thread, deadline: Deadline) => Promise<T>,
 ): Promise<T> {
   // Threads that are gone have no id, and an inspector would never hear of them.
   if (threadId < 0) return otherwise;
   const session = new Session();
-  let timer: unknown;
+  const deadline = startDeadline(clock);
   try {
     session.connect();
     const attached = attach(session, threadId);
     session.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
-    const late = new Promise<T>((resolve) => {
-      timer = clock.setTimeout(() => resolve(otherwise), ANSWER_MS);
-    });
-    const talked = attached.then((sessionId) => talk(openThread(session, sessionId)));
-    return await Promise.race([talked, late]);
+    const talked = attached.then((sessionId) => talk(openThread(session, sessionId), deadline));
+    return await Promise.race([talked, deadline.passed.then(() => otherwise)]);
   } finally {
-    clock.clearTimeout(timer);
+    deadline.clear();
     session.post('NodeWorker.disable');
     session.disconnect();
   }

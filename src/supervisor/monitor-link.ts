@@ -17,7 +17,8 @@ export interface MonitorLink {
   examine(): Promise<ExaminedProcess>;
 }
 
-const ANSWER_MS = 2_500;
+/** Above the two deadlines of the monitor itself. */
+const ANSWER_MS = 3_700;
 const ANSWER_CHARS_MAX = 200_000;
 const FRAMES_MAX = 40;
 const TEXT_CHARS_MAX = 2_000;
