@@ -4,12 +4,19 @@
  * `./` and `../` start at the linking note's folder and mean one path only. Aliases are no targets. Case counts only
  * between notes that differ in nothing else.
  *
- * Of all notes only those with the target's own last name matter, so that a note that comes or goes concerns only the
- * links that carry its name: `nameKey` is what both sides are looked up by.
+ * Of all notes only those with the target's own last name matter, so a note that comes or goes concerns only the links
+ * that carry its name: `nameKey` is what both sides are looked up by.
  */
 
-/** Notes whose file has this name key, in any order. */
-export type NotesNamed = (nameKey: string) => readonly string[];
+/** How the resolution asks for notes. Paths in questions are folded and without `.md`. */
+export interface NoteLookup {
+  /** Notes at this path: more than one only where the disk tells case apart. */
+  at(foldedPath: string): readonly string[];
+  /** The shortest path with this name that ends like this, the first by alphabet among equally short ones. */
+  ending(nameKey: string, foldedEnding: string): string | undefined;
+  /** Whether no other note has this name. */
+  isOnly(nameKey: string): boolean;
+}
 
 export function folderOf(path: string): string {
   const slash = path.lastIndexOf('/');
@@ -33,11 +40,9 @@ export function nameKey(pathOrTarget: string): string {
 }
 
 /** `target` without heading, block and alias; `fromFolder` is the folder of the note that holds the link. */
-export function resolveTarget(target: string, fromFolder: string, notesNamed: NotesNamed): string | undefined {
+export function resolveTarget(target: string, fromFolder: string, notes: NoteLookup): string | undefined {
   const key = nameKey(target);
   if (key === '' || key === '.' || key === '..') return undefined;
-  const notes = notesNamed(key);
-  if (notes.length === 0) return undefined;
   const wanted = withoutExtension(target);
   if (/^\.\.?\//.test(wanted)) {
     const path = joinPath(fromFolder, wanted);
@@ -45,19 +50,18 @@ export function resolveTarget(target: string, fromFolder: string, notesNamed: No
   }
   if (wanted.startsWith('/')) return exactly(wanted.slice(1), notes);
   const beside = fromFolder === '' ? wanted : `${fromFolder}/${wanted}`;
-  return exactly(wanted, notes) ?? exactly(beside, notes) ?? nearest(wanted, notes);
+  return exactly(wanted, notes) ?? exactly(beside, notes) ?? nearest(wanted, key, notes);
 }
 
 /**
- * The shortest target that leads to `path`: its name where only one note has it, its path otherwise. A name that reads
- * like a file of another kind, or holds what a link cannot, gets its extension.
+ * The shortest target that leads to `path`: its name where only one note has it, its path otherwise, as Obsidian
+ * writes it.
  */
-export function targetFor(path: string, fromFolder: string, notesNamed: NotesNamed): string {
+export function targetFor(path: string, fromFolder: string, notes: NoteLookup): string {
   const stem = stemOf(path);
-  const leadsThere = (target: string) => resolveTarget(target, fromFolder, notesNamed) === path;
+  const leadsThere = (target: string) => resolveTarget(target, fromFolder, notes) === path;
   const whole = withoutExtension(path);
-  const isOnly = notesNamed(nameKey(path)).length === 1;
-  if (isOnly && leadsThere(stem)) return stem;
+  if (notes.isOnly(nameKey(path)) && leadsThere(stem)) return stem;
   return leadsThere(whole) ? whole : `/${path}`;
 }
 
@@ -71,7 +75,7 @@ export function relativeTarget(path: string, fromFolder: string): string {
   return `${up === 0 ? './' : '../'.repeat(up)}${to.slice(shared).join('/')}`;
 }
 
-function withoutExtension(path: string): string {
+export function withoutExtension(path: string): string {
   return /\.md$/i.test(path) ? path.slice(0, -3) : path;
 }
 
@@ -86,33 +90,18 @@ function joinPath(folder: string, relative: string): string | undefined {
   return parts.join('/');
 }
 
-function exactly(wanted: string, notes: readonly string[]): string | undefined {
-  const folded = fold(wanted);
-  return best(
-    wanted,
-    notes.filter((note) => fold(withoutExtension(note)) === folded),
+/** Of notes that differ in case only, the one spelled like the link, then the first by alphabet. */
+function exactly(wanted: string, notes: NoteLookup): string | undefined {
+  const found = notes.at(fold(wanted));
+  const spelled = wanted.normalize('NFC');
+  return (
+    found.find((note) => withoutExtension(note).normalize('NFC').endsWith(spelled)) ?? [...found].sort()[0]
   );
 }
 
-function nearest(wanted: string, notes: readonly string[]): string | undefined {
-  const ending = `/${fold(wanted)}`;
-  return best(
-    wanted,
-    notes.filter((note) => fold(withoutExtension(note)).endsWith(ending)),
-  );
-}
-
-/** Shortest, then spelled as the link is, then the first by alphabet. */
-function best(wanted: string, notes: readonly string[]): string | undefined {
-  const isSpelled = (note: string) => Number(withoutExtension(note).normalize('NFC').endsWith(wanted.normalize('NFC')));
-  const isBefore = (a: string, b: string) =>
-    a.length !== b.length
-      ? a.length < b.length
-      : isSpelled(a) !== isSpelled(b)
-        ? isSpelled(a) > isSpelled(b)
-        : a < b;
-  return notes.reduce<string | undefined>(
-    (found, note) => (found === undefined || isBefore(note, found) ? note : found),
-    undefined,
-  );
+function nearest(wanted: string, key: string, notes: NoteLookup): string | undefined {
+  const found = notes.ending(key, `/${fold(wanted)}`);
+  if (found === undefined) return undefined;
+  const folder = withoutExtension(found).slice(0, -wanted.length);
+  return exactly(`${folder}${wanted}`, notes) ?? found;
 }

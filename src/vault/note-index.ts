@@ -2,6 +2,23 @@
  * What the index of a vault answers. It is derived from the files and may be thrown away at any time; whoever holds it
  * reconciles `files()` with the disk and applies the difference.
  */
+import { type IndexDatabase, openIndexDatabase, withIndexErrors } from './index-schema.ts';
+import { folderOf, type NoteLookup, resolveTarget } from './link-resolution.ts';
+import {
+  createLastAnswer,
+  createNoteGraph,
+  createNoteLists,
+  graphText,
+  toGraph,
+  toNotes,
+} from './note-graph.ts';
+import { createNoteLookup } from './note-lookup.ts';
+import { createNoteSearch } from './note-search.ts';
+import { createNoteWriter } from './note-writer.ts';
+import { planRename } from './rename-plan.ts';
+import { parseTarget } from './wikilinks.ts';
+
+const FILES_PER_PAGE = 1_000;
 
 export interface IndexedFile {
   /** Relative to the vault, `/` between folders, as it is on disk. */
@@ -106,7 +123,7 @@ export interface ListOptions {
 }
 
 export interface NoteIndex {
-  /** What the index believes is on disk, for a reconcile. Read to the end before the next call. */
+  /** What the index believes is on disk, for a reconcile. Read in pages: changes meanwhile are allowed. */
   files(): Iterable<IndexedFile>;
   /** One transaction. Paths are taken as they are: whoever calls has confined them. */
   apply(changes: readonly NoteChange[]): void;
@@ -130,4 +147,105 @@ export interface NoteIndex {
   renamePlan(from: string, to: string): readonly LinkEdit[];
   counts(): { readonly notes: number; readonly links: number; readonly unresolved: number };
   close(): void;
+}
+
+export interface NoteIndexOptions {
+  /** The index's own file; its folder exists. */
+  readonly file: string;
+  /** Begin with an empty index whatever the file holds: after `storage.corrupt` was thrown. */
+  readonly discard?: boolean;
+}
+
+/**
+ * Opens what the file holds; a damaged file and one of another version begin anew, empty. Everything may throw AppError
+ * `storage.locked`, `storage.full`, `storage.corrupt` or `storage.unavailable`; a failed `apply` has changed nothing.
+ */
+export function openNoteIndex({ file, discard = false }: NoteIndexOptions): NoteIndex {
+  const db = openIndexDatabase(file, discard);
+  try {
+    return withIndexErrors(file, () => createNoteIndex(db, file));
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function createNoteIndex(db: IndexDatabase, file: string): NoteIndex {
+  const guard = <A extends unknown[], R>(work: (...args: A) => R) => {
+    return (...args: A): R => withIndexErrors(file, () => work(...args));
+  };
+  let version = 1;
+  const lookup = createNoteLookup(db);
+  const write = createNoteWriter(db, lookup);
+  const list = createNoteLists(db);
+  const graph = createNoteGraph(db);
+  const [lastList, lastGraph] = [createLastAnswer(() => version), createLastAnswer(() => version)];
+  return {
+    files: guard(() => filesOf(db)),
+    apply: guard((changes) => {
+      if (write(changes)) version += 1;
+    }),
+    version: () => version,
+    list: guard((options) => toNotes(list(options))),
+    listJson: guard((options) => {
+      const { limit, offset, folder, tag } = options;
+      return lastList(JSON.stringify([limit, offset, folder, tag]), () => `{"notes":[${list(options)}]}`);
+    }),
+    search: guard(createNoteSearch(db)),
+    graph: guard(({ limit }) => toGraph(graph(limit))),
+    graphJson: guard(({ limit }) => lastGraph(String(limit), () => graphText(graph(limit)))),
+    ...createLinkQueries(db, lookup, guard),
+    counts: guard(createCounts(db)),
+    close: () => {
+      if (db.open) db.close();
+    },
+  };
+}
+
+type Guard = <A extends unknown[], R>(work: (...args: A) => R) => (...args: A) => R;
+
+function createLinkQueries(
+  db: IndexDatabase,
+  lookup: NoteLookup,
+  guard: Guard,
+): Pick<NoteIndex, 'backlinks' | 'linksOf' | 'resolve' | 'renamePlan'> {
+  const backlinks = db.prepare<[string], Backlink>(
+    `SELECT source.path AS source, kind, links.target FROM links JOIN notes AS source ON source.id = note
+     WHERE leads_to = (SELECT id FROM notes WHERE path = ?) ORDER BY source.sort, position`,
+  );
+  const linksOf = db.prepare<[string], { kind: LinkKind; target: string; path: string | null }>(
+    `SELECT kind, target, path FROM links LEFT JOIN notes ON notes.id = leads_to
+     WHERE note = (SELECT id FROM notes WHERE path = ?) ORDER BY position`,
+  );
+  return {
+    backlinks: guard((path) => backlinks.all(path)),
+    linksOf: guard((path) =>
+      linksOf.all(path).map(({ path: to, ...link }) => (to === null ? link : { ...link, path: to })),
+    ),
+    resolve: guard((written, from) => {
+      const { target } = parseTarget(written);
+      return target === '' ? from : resolveTarget(target, folderOf(from), lookup);
+    }),
+    renamePlan: guard((from, to) => planRename(db, { from, to })),
+  };
+}
+
+/** In pages: a connection that is being read row by row refuses everything else. */
+function* filesOf(db: IndexDatabase): Generator<IndexedFile> {
+  const page = db.prepare<[string, number], IndexedFile>(
+    'SELECT path, mtime_ms AS mtimeMs, size FROM notes WHERE path > ? ORDER BY path LIMIT ?',
+  );
+  let files = page.all('', FILES_PER_PAGE);
+  while (files.length > 0) {
+    yield* files;
+    files = page.all((files.at(-1) as IndexedFile).path, FILES_PER_PAGE);
+  }
+}
+
+function createCounts(db: IndexDatabase): NoteIndex['counts'] {
+  const counts = db.prepare<[], { notes: number; links: number; unresolved: number }>(
+    `SELECT (SELECT count(*) FROM notes) AS notes, (SELECT count(*) FROM links) AS links,
+       (SELECT count(*) FROM links WHERE leads_to IS NULL AND name <> '') AS unresolved`,
+  );
+  return () => counts.get() ?? { notes: 0, links: 0, unresolved: 0 };
 }
