@@ -203,6 +203,7 @@ async function serve(
       requestRestart: services.requestRestart,
     },
     boot: journal.boot,
+    followLog: (follower) => log.follow(follower),
     onDefect,
   });
   const http = createAgentHttp({
@@ -212,6 +213,8 @@ async function serve(
     legacyRest: settings.gateway.legacyRest,
     hasAuthenticatedSocket: hub.hasAuthenticatedSocket,
     bodyBytesMax: settings.limits.bodyBytes,
+    uploadBytesMax: settings.limits.uploadBytes,
+    jsonDepthMax: settings.limits.jsonDepth,
     onDefect,
   });
   const transport = factory(createGateway(http, hub), settings.limits);

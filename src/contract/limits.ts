@@ -30,6 +30,8 @@ export const DEFAULT_LIMITS = {
   authFailuresPerMinute: 10,
   /** JSON request body, in bytes. */
   bodyBytes: 1024 * 1024,
+  /** Levels of arrays and objects in a JSON request body. */
+  jsonDepth: 64,
   /** Request body that is read as it arrives (an upload), in bytes. */
   uploadBytes: 2 * 1024 * 1024 * 1024,
   /** Files in one upload. */

@@ -8,11 +8,26 @@ import { AppError, ERRORS } from '../contract/errors.ts';
 import type { Handlers, RouteSchemas, RouteTable } from '../contract/route.ts';
 import { type AccessRules, checkAccess } from './access.ts';
 import { type Authenticator, bearerOf } from './authenticator.ts';
+import { isCompressible, negotiated } from './compression.ts';
 import { isLoopbackAddress } from './peer-address.ts';
-import { type AnySchemas, checkContentType, readInput } from './request-input.ts';
-import { errorResponse, jsonResponse, preflightResponse } from './responses.ts';
+import {
+  type AnySchemas,
+  checkContentType,
+  type InputOptions,
+  plainInput,
+  readInput,
+} from './request-input.ts';
+import {
+  type Asked,
+  errorResponse,
+  isReply,
+  jsonResponse,
+  preflightResponse,
+  replyResponse,
+  timed,
+} from './responses.ts';
 import { type AnyHandler, type CompiledRoute, createRouter, type PathMatch, type Router } from './router.ts';
-import type { HttpRequest, HttpResponse } from './transport.ts';
+import type { HttpRequest, HttpResponse, StreamedBody } from './transport.ts';
 
 export interface HttpAppOptions<T extends RouteTable, S extends RouteSchemas<T>, Services> {
   readonly routes: T;
@@ -26,6 +41,9 @@ export interface HttpAppOptions<T extends RouteTable, S extends RouteSchemas<T>,
   readonly legacyRest: 'off' | 'loopback';
   readonly hasAuthenticatedSocket: (remoteAddress: string) => boolean;
   readonly bodyBytesMax: number;
+  /** For bodies that their handlers read as they arrive. */
+  readonly uploadBytesMax: number;
+  readonly jsonDepthMax: number;
   /** Told of every failure nobody foresaw; the caller sees only `internal`. */
   readonly onDefect: (error: unknown, where: string) => void;
 }
@@ -66,6 +84,7 @@ class RoutedHttpApp implements HttpApp {
 
   handle(request: HttpRequest): HttpResponse | Promise<HttpResponse> {
     let allowedOrigin = '';
+    const startedMs = performance.now();
     try {
       const denied = checkAccess(request, this.#rules.access);
       if (denied !== undefined) return errorResponse(denied, '');
@@ -75,10 +94,11 @@ class RoutedHttpApp implements HttpApp {
       const route = matchMethod(match, request);
       if (route.row.auth === 'token') this.#authorize(request);
       const output = this.#run(route, match, request);
-      if (output instanceof Promise) return this.#settle(output, askedBy(request, allowedOrigin));
+      if (output instanceof Promise) return this.#settle(output, askedBy(request, allowedOrigin, startedMs));
+      if (isReply(output)) return this.#answer(output, askedBy(request, allowedOrigin, startedMs));
       return jsonResponse(output, allowedOrigin);
     } catch (error) {
-      return this.#failure(error, askedBy(request, allowedOrigin));
+      return this.#failure(error, request, allowedOrigin);
     }
   }
 
@@ -117,48 +137,90 @@ class RoutedHttpApp implements HttpApp {
 
   #run(route: CompiledRoute, match: PathMatch, request: HttpRequest): unknown {
     const { row } = route;
-    if (row.method !== 'GET') checkContentType(request.contentType);
+    // A stream may be of any type; what forms of other sites send has been refused by its Origin.
+    if (row.method !== 'GET' && !row.stream) checkContentType(request.contentType);
     if (row.query || row.body) return this.#runValidated(route, match, request);
-    return route.handler(match.params ? { params: match.params } : NO_INPUT, this.#rules.services, request);
+    const input = route.takesInput ? plainInput(request, this.#inputOptions(route, match)) : pathInput(match);
+    return route.handler(input, this.#rules.services, request);
   }
 
   async #runValidated(route: CompiledRoute, match: PathMatch, request: HttpRequest): Promise<unknown> {
     const peer = request.remoteAddress();
-    const input = await readInput(request, {
-      row: route.row,
-      params: match.params,
-      bodyBytesMax: this.#rules.bodyBytesMax,
-      loadSchemas: async () => (await this.#rules.loadSchemas())[route.name] ?? {},
-    });
+    const input = await readInput(request, this.#inputOptions(route, match));
     return route.handler(input, this.#rules.services, { remoteAddress: () => peer });
   }
 
+  #inputOptions(route: CompiledRoute, match: PathMatch): InputOptions {
+    const { bodyBytesMax, uploadBytesMax, jsonDepthMax, loadSchemas } = this.#rules;
+    return {
+      row: route.row,
+      params: match.params,
+      bodyBytesMax,
+      uploadBytesMax,
+      jsonDepthMax,
+      loadSchemas: async () => (await loadSchemas())[route.name] ?? {},
+    };
+  }
+
   async #settle(output: Promise<unknown>, asked: Asked): Promise<HttpResponse> {
+    let response: HttpResponse;
     try {
-      return jsonResponse(await output, asked.allowedOrigin);
+      response = await this.#answer(await output, asked);
     } catch (error) {
-      return this.#failure(error, asked);
+      response = this.#failure(error, asked, asked.allowedOrigin);
     }
+    return timed(response, asked.startedMs);
   }
 
-  #failure(error: unknown, asked: Asked): HttpResponse {
-    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) {
-      return errorResponse(error, asked.allowedOrigin);
-    }
-    this.#rules.onDefect(error, `${asked.method} ${asked.path}`);
-    return errorResponse(new AppError('internal', 'Internal error'), asked.allowedOrigin);
+  #answer(output: unknown, asked: Asked): HttpResponse | Promise<HttpResponse> {
+    const response = isReply(output)
+      ? replyResponse(output, asked, (body) => this.#watch(body, asked))
+      : jsonResponse(output, asked.allowedOrigin);
+    if (!isCompressible(response)) return response;
+    const answer = negotiated(response, asked.acceptEncoding);
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch((error) => this.#failure(error, asked, asked.allowedOrigin));
+  }
+
+  /** A transport can only cut the connection when a stream fails: here is where somebody is told why. */
+  #watch(body: StreamedBody, { method, path }: Asked): StreamedBody {
+    const { onDefect } = this.#rules;
+    return {
+      length: body.length,
+      open: () => watched(body, (error) => onDefect(error, `${method} ${path}`)),
+    };
+  }
+
+  #failure(error: unknown, { method, path }: Pick<Asked, 'method' | 'path'>, origin: string): HttpResponse {
+    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) return errorResponse(error, origin);
+    this.#rules.onDefect(error, `${method} ${path}`);
+    return errorResponse(new AppError('internal', 'Internal error'), origin);
   }
 }
 
-/** What is left of a request once the transport has freed it. */
-interface Asked {
-  readonly method: string;
-  readonly path: string;
-  readonly allowedOrigin: string;
+async function* watched(body: StreamedBody, onFailure: (error: unknown) => void): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  try {
+    for await (const chunk of body.open()) {
+      bytes += chunk.byteLength;
+      yield chunk;
+    }
+    if (bytes < body.length) throw new Error(`A stream of ${body.length} bytes ended after ${bytes}`);
+  } catch (error) {
+    onFailure(error);
+    throw error;
+  }
 }
 
-function askedBy({ method, path }: HttpRequest, allowedOrigin: string): Asked {
-  return { method, path, allowedOrigin };
+function askedBy(request: HttpRequest, allowedOrigin: string, startedMs: number): Asked {
+  const { method, path } = request;
+  const acceptEncoding = request.header('accept-encoding');
+  const ifNoneMatch = request.header('if-none-match');
+  return { method, path, allowedOrigin, acceptEncoding, ifNoneMatch, startedMs };
+}
+
+function pathInput({ params }: PathMatch): object {
+  return params === undefined ? NO_INPUT : { params };
 }
 
 /** HEAD is answered as GET is: leaving out the body, not its length, is the transport's part. */

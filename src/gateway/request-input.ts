@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { AppError } from '../contract/errors.ts';
 import type { Route } from '../contract/route.ts';
+import { isNestedDeeper } from './json-depth.ts';
 import type { HttpRequest } from './transport.ts';
 
 /** The schemas of any route, its row no longer known. */
@@ -17,6 +18,8 @@ export interface InputOptions {
   readonly row: Route;
   readonly params: Readonly<Record<string, string>> | undefined;
   readonly bodyBytesMax: number;
+  readonly uploadBytesMax: number;
+  readonly jsonDepthMax: number;
   readonly loadSchemas: () => Promise<AnySchemas>;
 }
 
@@ -40,17 +43,29 @@ export function checkContentType(contentType: string): void {
   );
 }
 
-/** Reads all it needs of `request` before its first await: uWS frees the request when the handler returns. */
-export async function readInput(request: HttpRequest, options: InputOptions): Promise<object> {
+/** What needs no schema, read at once: uWS frees the request when the handler returns. */
+export function plainInput(request: HttpRequest, options: Omit<InputOptions, 'loadSchemas'>): object {
   const { row, params } = options;
+  const headers = row.headers?.map((name) => [name, request.header(name)] as const);
+  return {
+    ...(params === undefined ? {} : { params }),
+    ...(headers === undefined ? {} : { headers: Object.fromEntries(headers) }),
+    ...(row.stream === undefined ? {} : { stream: request.stream(options.uploadBytesMax) }),
+  };
+}
+
+/** Reads all it needs of `request` before its first await, for the same reason. */
+export async function readInput(request: HttpRequest, options: InputOptions): Promise<object> {
+  const { row } = options;
+  const plain = plainInput(request, options);
   const query = row.query ? readQuery(request.query) : undefined;
   const [schemas, body] = await Promise.all([
     options.loadSchemas(),
     row.body ? request.readBody(options.bodyBytesMax) : undefined,
   ]);
-  const parsedBody = body === undefined ? undefined : parseJson(body);
+  const parsedBody = body === undefined ? undefined : parseJson(body, options.jsonDepthMax);
   return {
-    ...(params === undefined ? {} : { params }),
+    ...plain,
     ...(schemas.query === undefined ? {} : { query: validate(schemas.query, query, 'query') }),
     ...(schemas.body === undefined ? {} : { body: validate(schemas.body, parsedBody, 'body') }),
   };
@@ -68,9 +83,15 @@ function readQuery(query: string): Record<string, string> {
   return Object.fromEntries(pairs);
 }
 
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer, depthMax: number): unknown {
   if (body.length === 0) {
     throw new AppError('request.bad_json', 'The body is empty: send a JSON document');
+  }
+  if (isNestedDeeper(body, depthMax)) {
+    throw new AppError(
+      'request.bad_json',
+      `The body nests more than ${depthMax} levels deep: send it flatter`,
+    );
   }
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));

@@ -3,8 +3,22 @@
  * whichever rule made it: `{error, code, details?}`.
  */
 import { AppError, ERRORS } from '../contract/errors.ts';
-import type { HttpResponse } from './transport.ts';
+import { matchingTag, toEtag } from '../contract/etag.ts';
+import { type BytesReply, type JsonReply, REPLY } from '../contract/route.ts';
+import type { HttpResponse, StreamedBody } from './transport.ts';
 
+/** What is left of a request once the transport has freed it. */
+export interface Asked {
+  readonly method: string;
+  readonly path: string;
+  /** '' for none, as the rest. */
+  readonly allowedOrigin: string;
+  readonly acceptEncoding: string;
+  readonly ifNoneMatch: string;
+  readonly startedMs: number;
+}
+
+type AnyReply = JsonReply<unknown> | BytesReply;
 type Headers = Readonly<Record<string, string>>;
 
 const BARE_HEADERS: Headers = Object.freeze({
@@ -19,7 +33,8 @@ const JSON_HEADERS: Headers = Object.freeze({
 });
 const CORS_HEADERS: Headers = Object.freeze({
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
-  'access-control-allow-headers': 'Content-Type, Authorization',
+  'access-control-allow-headers': 'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range',
+  'access-control-expose-headers': 'ETag, Content-Range, Retry-After, Server-Timing',
 });
 /** Where an error does not say when to come back. */
 const RETRY_AFTER_SECONDS = 1;
@@ -27,6 +42,45 @@ const RETRY_AFTER_SECONDS = 1;
 /** `origin` is an Origin that the access rules allowed, or '' for none: it is echoed, never replaced by `*`. */
 export function jsonResponse(output: unknown, origin: string): HttpResponse {
   return { status: 200, headers: withCors(JSON_HEADERS, origin), body: JSON.stringify(output) };
+}
+
+export function isReply(output: unknown): output is AnyReply {
+  return typeof output === 'object' && output !== null && REPLY in output;
+}
+
+/** `watch` is given a streamed body, and gives back one that tells of its failures. */
+export function replyResponse(
+  reply: AnyReply,
+  asked: Asked,
+  watch: (body: StreamedBody) => StreamedBody,
+): HttpResponse {
+  const { status = 200, etag } = reply;
+  const isRead = asked.method === 'GET' || asked.method === 'HEAD';
+  const isJson = reply[REPLY] === 'json';
+  if (etag !== undefined && isRead && status < 300) {
+    const kept = matchingTag(asked.ifNoneMatch, etag);
+    if (kept !== undefined) return notModified(asked.allowedOrigin, kept);
+  }
+  const headers = {
+    ...withCors(isJson ? JSON_HEADERS : BARE_HEADERS, asked.allowedOrigin),
+    ...reply.headers,
+    ...(etag === undefined ? {} : { etag: toEtag(etag) }),
+  };
+  if (isJson) return { status, headers, body: JSON.stringify(reply.output) };
+  const { body } = reply;
+  return { status, headers, body: typeof body === 'object' && 'open' in body ? watch(body) : body };
+}
+
+/** `vary` is what the whole answer could have said at most. */
+function notModified(origin: string, etag: string): HttpResponse {
+  const headers = { ...withCors(BARE_HEADERS, origin), vary: 'Origin, Accept-Encoding', etag };
+  return { status: 304, headers, body: '' };
+}
+
+/** How long a caller waited for the application, for whoever looks at it in a browser. */
+export function timed(response: HttpResponse, startedMs: number): HttpResponse {
+  const duration = (performance.now() - startedMs).toFixed(1);
+  return { ...response, headers: { ...response.headers, 'server-timing': `app;dur=${duration}` } };
 }
 
 export function preflightResponse(origin: string): HttpResponse {

@@ -12,6 +12,8 @@ export interface CompiledRoute {
   readonly name: string;
   readonly row: Route;
   readonly handler: AnyHandler;
+  /** The handler asks for more than what stands in the path. */
+  readonly takesInput: boolean;
 }
 
 export interface PathMatch {
@@ -61,7 +63,8 @@ function compilePaths(
     if (!handler) throw new Error(`Route ${name} has no handler`);
     const routes = byPath.get(row.path) ?? new Map<string, CompiledRoute>();
     if (routes.has(row.method)) throw new Error(`${row.method} ${row.path} stands twice in the route table`);
-    byPath.set(row.path, routes.set(row.method, { name, row, handler }));
+    const takesInput = Boolean(row.query || row.body || row.headers || row.stream);
+    byPath.set(row.path, routes.set(row.method, { name, row, handler, takesInput }));
   }
   return new Map(
     [...byPath].map(([path, routes]) => {

@@ -21,6 +21,7 @@ describe('input', () => {
     ['a body that is not JSON', { body: '{"text":' }, 400, 'request.bad_json'],
     ['a body that is not UTF-8', { body: Buffer.from([0x22, 0xff, 0x22]) }, 400, 'request.bad_json'],
     ['a body above the limit', { body: JSON.stringify({ text: 'x'.repeat(100) }) }, 413, 'body.too_large'],
+    ['a body that nests too deep', { body: '{"text":[[[]]]}' }, 400, 'request.bad_json'],
     ['a body of another type', { body: '[1]' }, 400, 'request.invalid', 'body'],
     ['a missing field', { body: '{}' }, 400, 'request.invalid', 'body.text'],
     ['a field of a wrong type', { body: '{"text":1}' }, 400, 'request.invalid', 'body.text'],

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
 import { ROUTE_SCHEMAS } from '../../src/contract/route-schemas.ts';
-import { ROUTES } from '../../src/contract/routes.ts';
+import { CONTROL_ROUTES } from '../../src/contract/routes/control.ts';
 import { type Ask, codeOf, INFO, request, start, startNotes, TOKEN, text } from '../fixtures/http-app.ts';
+import { startReplies } from '../fixtures/http-replies.ts';
 
 describe('routes', () => {
   test('health says who answers and counts clients', () => {
@@ -38,15 +39,17 @@ describe('routes', () => {
     assert.equal(response.headers['retry-after'], '1');
   });
 
-  test('no GET or HEAD changes anything', () => {
-    const { ask, restarts } = start({});
-    for (const { path } of Object.values(ROUTES)) for (const method of ['GET', 'HEAD']) ask({ method, path });
+  test('no GET or HEAD changes anything', async () => {
+    const { app, restarts } = start({});
+    for (const { path } of Object.values(CONTROL_ROUTES)) {
+      for (const method of ['GET', 'HEAD']) await app.handle(request({ method, path }));
+    }
     assert.deepEqual(restarts, []);
   });
 
   test('an answer that needs no waiting is given without a promise', () => {
     const { app } = start({});
-    for (const { path, method } of Object.values(ROUTES)) {
+    for (const { path, method } of Object.values(CONTROL_ROUTES)) {
       assert.ok(!(app.handle(request({ path, method })) instanceof Promise), path);
     }
   });
@@ -58,7 +61,8 @@ describe('headers', () => {
   const cors = {
     'access-control-allow-origin': 'http://localhost:8081',
     'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
-    'access-control-allow-headers': 'Content-Type, Authorization',
+    'access-control-allow-headers': 'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range',
+    'access-control-expose-headers': 'ETag, Content-Range, Retry-After, Server-Timing',
   };
   const cases: readonly [string, Ask, Record<string, string>][] = [
     ['without Origin', {}, json],
@@ -153,6 +157,24 @@ describe('content types of a JSON route', () => {
       });
     }
   }
+
+  test('a route that reads its body as it arrives takes any type, but nothing from a page of another site', async () => {
+    const { app } = startReplies();
+    for (const contentType of [...refused, ...taken]) {
+      const response = await app.handle(
+        request({ method: 'POST', path: '/upload', contentType, body: 'abc' }),
+      );
+      assert.deepEqual([response.status, text(response)], [200, '{"bytes":3}'], contentType);
+    }
+    const form = { method: 'POST', path: '/upload', contentType: 'multipart/form-data; boundary=x' };
+    for (const foreign of [
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+      { secFetchSite: 'cross-site' },
+    ]) {
+      assert.equal((await app.handle(request({ ...form, ...foreign }))).status, 403);
+    }
+  });
 
   test('the credential comes before the content type', () => {
     const { ask } = start({ token: TOKEN });
