@@ -60,6 +60,7 @@ function initFor(dir: string): WorkerInit {
       uploads: { retentionDays: undefined, roots: [] },
       transcription: undefined,
       vaultPath: join(dir, 'memories'),
+      trashDays: 30,
       limits: DEFAULT_LIMITS,
       logging: { level: 'info', rotateBytes: 1024 * 1024, keepFiles: 1 },
       secrets: [],

@@ -199,7 +199,11 @@ export const configSchema = section({
   mcp_defaults: flag().nullish(),
   mcp_disable: textList('a list of names').nullish(),
   mcp: z.array(mcpServer, 'a list of servers').nullish(),
-  memory: section({ db_path: text('a path').nullish(), vault_path: text('a path').nullish() }).nullish(),
+  memory: section({
+    db_path: text('a path').nullish(),
+    vault_path: text('a path').nullish(),
+    trash_days: whole(0, 36_500).nullish(),
+  }).nullish(),
   channels: channels.nullish(),
   scheduler: scheduler.nullish(),
   dream_mode: section({

@@ -32,6 +32,8 @@ export const DEFAULT_LIMITS = {
   bodyBytes: 1024 * 1024,
   /** Levels of arrays and objects in a JSON request body. */
   jsonDepth: 64,
+  /** Largest note of the vault that is read, written and searched, in bytes. */
+  noteBytes: 4 * 1024 * 1024,
   /** Request body that is read as it arrives (an upload), in bytes. */
   uploadBytes: 2 * 1024 * 1024 * 1024,
   /** Files in one upload. */

@@ -25,6 +25,8 @@ export interface AgentSettings {
   readonly bridges: readonly { readonly name: string; readonly config: Readonly<Record<string, unknown>> }[];
   readonly dbPath: string;
   readonly vaultPath: string;
+  /** How long a deleted note can be restored. */
+  readonly trashDays: number;
   readonly limits: Limits;
   readonly logging: {
     readonly level: LogLevel;

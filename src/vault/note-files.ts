@@ -4,9 +4,12 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, link, lstat, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
+import { ifMatchHolds, ifNoneMatchHolds } from '../contract/etag.ts';
+import { moveToNew, STAGING_FOLDER } from './file-steps.ts';
 import type { KeyedLocks } from './keyed-locks.ts';
+import { moveNote, removeFolder, removeLeftovers } from './note-moves.ts';
 import { folderOf, nameOf, pathKey } from './note-path.ts';
 import { alreadyThere, isAbsent, notFound, systemCode, withVaultErrors } from './vault-errors.ts';
 import type { Folder, VaultRoot } from './vault-root.ts';
@@ -21,11 +24,10 @@ export interface NoteFile {
   readonly size: number;
 }
 
+/** The headers of HTTP as they came; `''` and absent are the same. */
 export interface Precondition {
-  /** Versions of which the note must have one; `*`: any. */
-  readonly ifMatch?: readonly string[] | '*' | undefined;
-  /** The note must not be there yet. */
-  readonly mustBeNew?: boolean | undefined;
+  readonly ifMatch?: string | undefined;
+  readonly ifNoneMatch?: string | undefined;
 }
 
 export interface Written extends Omit<NoteFile, 'bytes'> {
@@ -45,8 +47,6 @@ export interface NoteFiles {
   removeLeftovers(olderThanMs: number): Promise<void>;
 }
 
-/** Hidden, so neither listed nor watched; on the same file system, so that a rename is all that is left to do. */
-export const STAGING_FOLDER = '.trash/.tmp';
 const FILE_MODE = 0o600;
 const MODE_BITS = 0o777;
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
@@ -182,11 +182,17 @@ async function writeNote(
   }
   const staged = await stage(root, bytes, await modeOf(root, path));
   try {
-    await place(root, staged, path, async () => {
-      if (precondition.ifMatch === undefined && precondition.mustBeNew !== true) return;
-      // An editor may have been faster while the bytes went to the disk.
-      checkPrecondition(path, await readIfThere(root, path, noteBytes), precondition);
-    }, precondition.mustBeNew === true);
+    await place(
+      root,
+      staged,
+      path,
+      async () => {
+        if (!isGuarded(precondition)) return;
+        // An editor may have been faster while the bytes went to the disk.
+        checkPrecondition(path, await readIfThere(root, path, noteBytes), precondition);
+      },
+      precondition.ifNoneMatch?.trim() === '*',
+    );
   } finally {
     await staged.discard();
   }
@@ -195,18 +201,19 @@ async function writeNote(
   return { path, etag: etagOf(bytes), mtimeMs, size: bytes.length, change };
 }
 
+export function isGuarded({ ifMatch = '', ifNoneMatch = '' }: Precondition): boolean {
+  return ifMatch.trim() !== '' || ifNoneMatch.trim() !== '';
+}
+
 export function checkPrecondition(
   path: string,
   current: Pick<NoteFile, 'etag' | 'mtimeMs' | 'size'> | undefined,
-  { ifMatch, mustBeNew }: Precondition,
+  { ifMatch = '', ifNoneMatch = '' }: Precondition,
 ): void {
-  const isMet =
-    (mustBeNew !== true || current === undefined) &&
-    (ifMatch === undefined ||
-      (current !== undefined && (ifMatch === '*' || ifMatch.includes(current.etag))));
-  if (isMet) return;
-  const now = current === undefined ? 'it is not there any more' : 'somebody changed it';
-  const why = mustBeNew === true ? 'it exists already' : now;
+  const isUnchanged = ifMatchHolds(ifMatch, current?.etag);
+  if (isUnchanged && ifNoneMatchHolds(ifNoneMatch, current?.etag)) return;
+  const now = current === undefined ? 'it is not there' : 'somebody changed it';
+  const why = isUnchanged ? 'it exists already' : now;
   throw new AppError('vault.conflict', `"${path}" was not written: ${why}. Read it again and decide anew`, {
     details: {
       path,
@@ -314,119 +321,9 @@ async function place(
 async function refuseOdd(at: string, path: string): Promise<void> {
   try {
     const stats = await lstat(at);
-    if (!stats.isFile()) throw alreadyThere(path, stats.isDirectory() ? 'a folder' : 'something that is no file');
+    if (!stats.isFile())
+      throw alreadyThere(path, stats.isDirectory() ? 'a folder' : 'something that is no file');
   } catch (cause) {
     if (!isAbsent(cause)) throw cause;
-  }
-}
-
-const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
-
-/** A rename that never replaces anything, where the file system has hard links. */
-async function moveToNew(from: string, to: string, path: string): Promise<void> {
-  try {
-    await link(from, to);
-  } catch (cause) {
-    const code = systemCode(cause) ?? '';
-    if (code === 'EEXIST') throw alreadyThere(path);
-    if (!NO_LINKS.includes(code)) throw cause;
-    await refuseThere(to, path);
-    await rename(from, to);
-    return;
-  }
-  await unlink(from);
-}
-
-export async function refuseThere(at: string, path: string): Promise<void> {
-  try {
-    await lstat(at);
-  } catch (cause) {
-    if (isAbsent(cause)) return;
-    throw cause;
-  }
-  throw alreadyThere(path);
-}
-
-async function moveNote(
-  root: VaultRoot,
-  givenFrom: string,
-  givenTo: string,
-): Promise<{ readonly from: string; readonly to: string }> {
-  const from = await root.locate(givenFrom);
-  const isOtherSpelling = pathKey(givenFrom) === pathKey(givenTo);
-  const to = isOtherSpelling ? givenTo.normalize('NFC') : await root.locate(givenTo);
-  const source = await root.openFolder(folderOf(from));
-  if (source === undefined) throw notFound(from);
-  try {
-    await requireFile(source, from);
-    const target = await root.ensureFolder(folderOf(to));
-    try {
-      const [fromAt, toAt] = [source.at(nameOf(from)), target.at(nameOf(to))];
-      if (isOtherSpelling && (await isSameFile(fromAt, toAt))) await rename(fromAt, toAt);
-      else await moveToNew(fromAt, toAt, to);
-      await target.sync();
-      await source.sync();
-    } finally {
-      await target.close();
-    }
-    return { from, to };
-  } finally {
-    await source.close();
-  }
-}
-
-export async function requireFile(folder: Folder, path: string): Promise<Stats> {
-  try {
-    const stats = await lstat(folder.at(nameOf(path)));
-    if (stats.isFile()) return stats;
-  } catch (cause) {
-    if (!isAbsent(cause)) throw cause;
-  }
-  throw notFound(path);
-}
-
-/** On a disk that ignores case both names are one file. */
-async function isSameFile(one: string, two: string): Promise<boolean> {
-  try {
-    const [a, b] = await Promise.all([lstat(one), lstat(two)]);
-    return a.dev === b.dev && a.ino === b.ino;
-  } catch (cause) {
-    if (isAbsent(cause)) return true;
-    throw cause;
-  }
-}
-
-async function removeFolder(root: VaultRoot, given: string): Promise<void> {
-  const path = await root.locate(given);
-  const folder = await root.openFolder(folderOf(path));
-  if (folder === undefined) throw notFound(path);
-  try {
-    await rmdir(folder.at(nameOf(path)));
-    await folder.sync();
-  } catch (cause) {
-    const code = systemCode(cause);
-    if (isAbsent(cause)) throw notFound(path);
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw cause;
-    const message = `The folder "${path}" is not empty: move or delete what is in it first (hidden files count too)`;
-    throw new AppError('vault.not_empty', message);
-  } finally {
-    await folder.close();
-  }
-}
-
-async function removeLeftovers(root: VaultRoot, olderThanMs: number): Promise<void> {
-  const folder = await root.openFolder(STAGING_FOLDER);
-  if (folder === undefined) return;
-  try {
-    for (const name of await readdir(folder.at(''))) {
-      const at = folder.at(name);
-      try {
-        if ((await lstat(at)).mtimeMs < olderThanMs) await rm(at, { recursive: true });
-      } catch (cause) {
-        if (!isAbsent(cause)) throw cause;
-      }
-    }
-  } finally {
-    await folder.close();
   }
 }

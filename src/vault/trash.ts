@@ -5,8 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
+import { refuseThere, requireFile } from './file-steps.ts';
 import type { KeyedLocks } from './keyed-locks.ts';
-import { checkPrecondition, type NoteFile, type Precondition, refuseThere, requireFile } from './note-files.ts';
+import { checkPrecondition, isGuarded, type NoteFile, type Precondition } from './note-files.ts';
 import { folderOf, joinPath, nameOf, pathKey } from './note-path.ts';
 import { isAbsent, notFound, systemCode, withVaultErrors } from './vault-errors.ts';
 import type { Folder, VaultRoot } from './vault-root.ts';
@@ -65,7 +66,7 @@ async function add(
   precondition: Precondition,
 ): Promise<{ readonly id: string; readonly path: string }> {
   const path = await root.locate(given);
-  if (precondition.ifMatch !== undefined) checkPrecondition(path, await read(path), precondition);
+  if (isGuarded(precondition)) checkPrecondition(path, await read(path), precondition);
   const source = await root.openFolder(folderOf(path));
   if (source === undefined) throw notFound(path);
   try {

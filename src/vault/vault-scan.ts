@@ -59,7 +59,11 @@ async function kindOf(folder: Folder, entry: Dirent): Promise<'file' | 'folder' 
   if (entry.isFile()) return 'file';
   if (entry.isDirectory()) return 'folder';
   const isKnown =
-    entry.isSymbolicLink() || entry.isFIFO() || entry.isSocket() || entry.isBlockDevice() || entry.isCharacterDevice();
+    entry.isSymbolicLink() ||
+    entry.isFIFO() ||
+    entry.isSocket() ||
+    entry.isBlockDevice() ||
+    entry.isCharacterDevice();
   if (isKnown) return 'other';
   try {
     const stats = await lstat(folder.at(entry.name));

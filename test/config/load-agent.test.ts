@@ -32,6 +32,7 @@ test('an empty file means every default', async (t) => {
       uploads: { retentionDays: undefined, roots: [] },
       transcription: undefined,
       vaultPath: join(dir, 'memories'),
+      trashDays: 30,
       limits: DEFAULT_LIMITS,
       logging: { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 },
       secrets: [],

@@ -17,6 +17,7 @@ const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PROMPT = 'You are a helpful assistant.';
 const DEFAULT_LOGGING = { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 } as const;
 const TRANSCRIPTION_MS = 120_000;
+const DEFAULT_TRASH_DAYS = 30;
 const TOKEN_VARIABLE = 'OPENAGENT_WS_TOKEN';
 
 /** What the command line sets for every agent; it wins over the file. */
@@ -51,6 +52,7 @@ export function resolveSettings(
     bridges: resolveBridges(config, data),
     dbPath: path(config.memory?.db_path, 'openagent.db'),
     vaultPath: path(config.memory?.vault_path, 'memories'),
+    trashDays: config.memory?.trash_days ?? DEFAULT_TRASH_DAYS,
     limits: resolveLimits(config.limits),
     logging: {
       level: options.overrides.logLevel ?? config.logging?.level ?? DEFAULT_LOGGING.level,

@@ -1,0 +1,306 @@
+/**
+ * The vault of an agent as everybody else sees it: notes by path, with an index that is opened when somebody first wants
+ * it and follows the files from then on. Every path is checked here, whoever calls. Our own writes are in the index
+ * before they are answered.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock, TimerHandle } from '../contract/clock.ts';
+import { AppError } from '../contract/errors.ts';
+import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
+import type { Log } from '../logging/log.ts';
+import { createKeyedLocks } from './keyed-locks.ts';
+import { createNoteFiles, type NoteFile, type NoteFiles, type Precondition, toText } from './note-files.ts';
+import {
+  type LinkEdit,
+  type ListOptions,
+  type NoteChange,
+  type NoteIndex,
+  openNoteIndex,
+} from './note-index.ts';
+import { isNoteName, toNotePath } from './note-path.ts';
+import { parseNote, wikilinkTexts } from './parse-note.ts';
+import { rewriteLinks } from './rewrite-links.ts';
+import { createTrash, type Trash } from './trash.ts';
+import { createVaultRoot, type VaultRoot } from './vault-root.ts';
+import { scanVault } from './vault-scan.ts';
+import { createVaultSync, type VaultSync } from './vault-sync.ts';
+
+export interface VaultOptions {
+  readonly path: string;
+  /** Of the index; its folder exists. */
+  readonly indexFile: string;
+  readonly noteBytes: number;
+  readonly trashDays: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Asks the main thread to tell of changes on disk. */
+  readonly watch: () => Promise<VaultWatching>;
+  readonly onNotice: (listener: (notice: HostNotice) => void) => () => void;
+  readonly onChange: (action: 'created' | 'updated' | 'deleted', path: string) => void;
+  readonly onUnwatched: (reason: string) => void;
+}
+
+/** What a request waits for an index that is being made before it answers what there is. */
+const WAIT_MS = 1_000;
+/** The same for a rename, which would miss links. */
+const RENAME_WAIT_MS = 10_000;
+const DAY_MS = 86_400_000;
+const EXPIRE_EVERY_MS = 6 * 3_600_000;
+const LEFTOVER_MS = 3_600_000;
+/** How often a note that somebody else writes meanwhile is tried again for its links. */
+const REWRITE_TRIES = 3;
+const INDEXING = Buffer.from(',"indexing":true}');
+
+export type Vault = ReturnType<typeof createVault>;
+
+export function createVault(options: VaultOptions) {
+  return new OpenVault(options);
+}
+
+class OpenVault {
+  readonly #options: VaultOptions;
+  readonly #root: VaultRoot;
+  readonly #files: NoteFiles;
+  readonly #trash: Trash;
+  /** Tells versions of this index from those of an earlier one. */
+  readonly #era = randomBytes(6).toString('hex');
+  #sync: VaultSync | undefined;
+  #stopListening = (): void => {};
+  #expiry: TimerHandle;
+  #isClosed = false;
+
+  constructor(options: VaultOptions) {
+    this.#options = options;
+    this.#root = createVaultRoot(options.path);
+    const locks = createKeyedLocks();
+    const { noteBytes, clock } = options;
+    this.#files = createNoteFiles({ root: this.#root, locks, noteBytes });
+    this.#trash = createTrash({ root: this.#root, locks, wallMs: clock.wallMs, read: this.#files.read });
+    this.#expiry = clock.setTimeout(() => void this.#expire(), LEFTOVER_MS / 60);
+  }
+
+  /** Opens the index and lets it catch up with the files, in the background. */
+  open(): void {
+    this.#opened();
+  }
+
+  /** The index equals the files, or that takes longer. */
+  ready(timeoutMs: number): Promise<boolean> {
+    return this.#opened().ready(timeoutMs);
+  }
+
+  async list({ limit, offset, folder, tag }: Listing): Promise<{ json: Uint8Array; etag: string }> {
+    const wanted: ListOptions = {
+      ...{ limit, offset },
+      ...(folder === undefined ? {} : { folder: await this.#root.locate(toNotePath(folder)) }),
+      ...(tag === undefined ? {} : { tag }),
+    };
+    return this.#encoded((index) => index.listJson(wanted));
+  }
+
+  graph(options: { readonly limit: number }): Promise<{ json: Uint8Array; etag: string }> {
+    return this.#encoded((index) => index.graphJson(options));
+  }
+
+  async search(query: string, limit: number) {
+    const sync = await this.#waited();
+    const results = query.trim() === '' ? [] : sync.index().search(query, { limit });
+    return { results: results.map((hit) => ({ ...hit, tags: [...hit.tags] })), ...flagOf(sync) };
+  }
+
+  async backlinks(given: string, limit: number) {
+    const path = await this.#root.locate(toNotePath(given));
+    const sync = await this.#waited();
+    const found = sync.index().backlinks(path).slice(0, limit);
+    return {
+      backlinks: found.map(({ source, kind, target }) => ({ path: source, kind, target })),
+      ...flagOf(sync),
+    };
+  }
+
+  async read(given: string) {
+    const note = await this.#files.read(toNotePath(given));
+    const { text, isExact } = toText(note.bytes);
+    const parsed = parseNote(text);
+    return {
+      path: note.path,
+      content: text,
+      frontmatter: { ...parsed.frontmatter },
+      body: parsed.body,
+      links: [...wikilinkTexts(parsed)],
+      modified: note.mtimeMs / 1000,
+      tags: [...parsed.tags],
+      size: note.size,
+      etag: note.etag,
+      ...(isExact ? {} : { utf8: false as const }),
+    };
+  }
+
+  async write(given: string, content: string, precondition: Precondition = {}) {
+    const { path, etag, mtimeMs, size, change } = await this.#files.write(
+      toNotePath(given),
+      content,
+      precondition,
+    );
+    if (change !== 'none') {
+      this.#wrote([{ kind: 'put', path, mtimeMs, size, content }]);
+      this.#options.onChange(change, path);
+    }
+    return { ok: true as const, path, etag, created: change === 'created', modified: mtimeMs / 1000 };
+  }
+
+  async remove(given: string, precondition: Precondition = {}): Promise<{ trashId: string }> {
+    const { id, path } = await this.#trash.add(toNotePath(given), precondition);
+    this.#wrote([{ kind: 'delete', path }]);
+    this.#options.onChange('deleted', path);
+    return { trashId: id };
+  }
+
+  async rename(givenFrom: string, givenTo: string, updateLinks: boolean) {
+    const [wantedFrom, wantedTo] = [toNotePath(givenFrom), toNotePath(givenTo)];
+    const sync = this.#opened();
+    if (updateLinks && !(await sync.ready(RENAME_WAIT_MS))) {
+      const message =
+        'The links of the vault are still being read, and would be missed: try again in a moment';
+      throw new AppError('vault.unavailable', message);
+    }
+    const from = await this.#root.locate(wantedFrom);
+    const planned = updateLinks
+      ? sync.index().renamePlan(from, await this.#locateNew(wantedFrom, wantedTo))
+      : [];
+    const moved = await this.#files.move(wantedFrom, wantedTo);
+    const note = isNoteName(moved.to) ? await this.#files.read(moved.to) : undefined;
+    this.#wrote([{ kind: 'delete', path: moved.from }, ...(note === undefined ? [] : [toChange(note)])]);
+    this.#options.onChange('deleted', moved.from);
+    this.#options.onChange('created', moved.to);
+    const [updated, failed]: [string[], string[]] = [[], []];
+    for (const edit of planned) ((await this.#rewrite(edit)) ? updated : failed).push(edit.path);
+    return { ok: true as const, from: moved.from, path: moved.to, updated, failed };
+  }
+
+  async folders(limit: number): Promise<string[]> {
+    const found: string[] = [];
+    for await (const { folders } of scanVault(this.#root, '')) {
+      found.push(...folders);
+      if (found.length >= limit) break;
+    }
+    return found.slice(0, limit).sort();
+  }
+
+  async createFolder(given: string): Promise<{ path: string; created: boolean }> {
+    const { created } = await this.#files.createFolder(toNotePath(given));
+    return { path: await this.#root.locate(toNotePath(given)), created };
+  }
+
+  removeFolder(given: string): Promise<void> {
+    return this.#files.removeFolder(toNotePath(given));
+  }
+
+  async trash(limit: number) {
+    const notes = await this.#trash.list(limit);
+    return {
+      notes: notes.map(({ id, path, deletedAtMs, size }) => ({
+        id,
+        path,
+        deleted_at: deletedAtMs / 1000,
+        size,
+      })),
+    };
+  }
+
+  async restore(id: string, given?: string): Promise<{ path: string }> {
+    const { path } = await this.#trash.restore(id, given === undefined ? undefined : toNotePath(given));
+    this.#sync?.look([path]);
+    this.#options.onChange('created', path);
+    return { path };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#options.clock.clearTimeout(this.#expiry);
+    this.#stopListening();
+    await this.#sync?.close();
+  }
+
+  #opened(): VaultSync {
+    if (this.#sync) return this.#sync;
+    if (this.#isClosed) throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');
+    const { indexFile: file, noteBytes, clock, log, watch, onChange, onUnwatched, onNotice } = this.#options;
+    const sync = createVaultSync({
+      ...{ root: this.#root, noteBytes, clock, log, watch, onChange, onUnwatched },
+      openIndex: (discard) => openNoteIndex({ file, discard }),
+    });
+    this.#stopListening = onNotice(sync.notice);
+    this.#sync = sync;
+    return sync;
+  }
+
+  /** A short wait: a client that does not know `indexing` should see all of a small vault at once. */
+  async #waited(): Promise<VaultSync> {
+    const sync = this.#opened();
+    if (!sync.isReady()) await sync.ready(WAIT_MS);
+    return sync;
+  }
+
+  async #encoded(answer: (index: NoteIndex) => Buffer): Promise<{ json: Uint8Array; etag: string }> {
+    const sync = await this.#waited();
+    const json = answer(sync.index());
+    const etag = `${this.#era}-${sync.index().version()}`;
+    if (sync.isReady()) return { json, etag };
+    return { json: Buffer.concat([json.subarray(0, -1), INDEXING]), etag: `${etag}-i` };
+  }
+
+  #wrote(changes: readonly NoteChange[]): void {
+    const notes = changes.filter(({ path }) => isNoteName(path));
+    if (notes.length > 0) this.#sync?.apply(notes);
+  }
+
+  async #locateNew(from: string, to: string): Promise<string> {
+    const at = await this.#root.locate(to);
+    return at.toLowerCase() === from.toLowerCase() ? to.normalize('NFC') : at;
+  }
+
+  /** False: it could not be read as text, or somebody else keeps writing it. */
+  async #rewrite({ path, replacements }: LinkEdit): Promise<boolean> {
+    for (let tries = 0; tries < REWRITE_TRIES; tries += 1) {
+      try {
+        const note = await this.#files.read(path);
+        const { text, isExact } = toText(note.bytes);
+        if (!isExact) return false;
+        await this.write(path, rewriteLinks(text, replacements), { ifMatch: `"${note.etag}"` });
+        return true;
+      } catch (error) {
+        if (!AppError.is(error)) throw error;
+        if (error.code !== 'vault.conflict') return false;
+      }
+    }
+    return false;
+  }
+
+  async #expire(): Promise<void> {
+    const { clock, log, trashDays } = this.#options;
+    try {
+      const count = await this.#trash.expire(clock.wallMs() - trashDays * DAY_MS);
+      await this.#files.removeLeftovers(clock.wallMs() - LEFTOVER_MS);
+      if (count > 0) log.info('vault.trash_expired', { count });
+    } catch (error) {
+      log.warn('vault.expiry_failed', { error });
+    }
+    if (!this.#isClosed) this.#expiry = clock.setTimeout(() => void this.#expire(), EXPIRE_EVERY_MS);
+  }
+}
+
+interface Listing {
+  readonly limit: number;
+  readonly offset: number;
+  readonly folder?: string | undefined;
+  readonly tag?: string | undefined;
+}
+
+function flagOf(sync: VaultSync): { indexing?: true } {
+  return sync.isReady() ? {} : { indexing: true };
+}
+
+function toChange({ path, mtimeMs, size, bytes }: NoteFile): NoteChange {
+  return { kind: 'put', path, mtimeMs, size, content: toText(bytes).text };
+}
