@@ -204,7 +204,7 @@ function answersOf(
   schema: AnyRouteSchema | undefined,
 ): Readonly<Record<string, OpenApiResponse>> {
   const asks = (header: RequestHeader): boolean => row.headers?.includes(header) === true;
-  const isVersioned = asks('if-match') || asks('if-none-match');
+  const isVersioned = asks('if-match') || asks('if-none-match') || asks('if-range');
   const content = row.bytes
     ? { [bytesType(schema)]: { schema: {} } }
     : { 'application/json': { schema: componentRef(answerName(name)) } };

@@ -26,6 +26,10 @@ async function main(): Promise<void> {
       return;
     case 'init':
       return init(commandLine.dirs);
+    case 'validate': {
+      const { runValidate } = await import('./run-validate.ts');
+      return runValidate(commandLine.url, commandLine.options, VERSION);
+    }
     case 'run': {
       const { supervise } = await import('./supervise.ts');
       return supervise({ ...commandLine, version: VERSION, agentEntry: AGENT_ENTRY });

@@ -7,6 +7,7 @@ export const DOCS_ROUTES = defineRoutes({
     path: '/api/openapi.json',
     summary: 'The REST interface as an OpenAPI 3.1 document',
     auth: 'token',
+    headers: ['if-none-match'],
     errors: [],
   },
   getAsyncApi: {
@@ -14,6 +15,7 @@ export const DOCS_ROUTES = defineRoutes({
     path: '/api/asyncapi.json',
     summary: 'The WebSocket as an AsyncAPI 3.0 document',
     auth: 'token',
+    headers: ['if-none-match'],
     errors: [],
   },
   getDocs: {
@@ -22,6 +24,7 @@ export const DOCS_ROUTES = defineRoutes({
     summary: 'Both documents as a page to read',
     auth: 'token',
     bytes: true,
+    headers: ['if-none-match'],
     errors: [],
   },
 });
