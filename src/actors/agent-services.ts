@@ -8,6 +8,8 @@ import type { AgentServices } from '../gateway/services.ts';
 import type { SocketHub } from '../gateway/ws/socket-hub.ts';
 import type { EventLog } from '../logging/event-log.ts';
 import { modelLabel } from '../models/registry.ts';
+import { createConfigService } from './config-service.ts';
+import type { FileServices } from './file-services.ts';
 import type { AgentPort } from './run-worker.ts';
 
 export interface ServiceParts {
@@ -26,12 +28,14 @@ export interface Bound {
 export function createServices(
   { agent, clock, log }: ServiceParts,
   bound: Bound,
+  files: Pick<FileServices, 'uploads' | 'logs'>,
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
 ): AgentServices {
   const { init } = agent;
   const { settings } = init;
   const startedAtMs = clock.wallMs();
+  const resources = createResourceEvents({ clock, broadcast: (frame) => hub().sendResourceEvent(frame) });
   return {
     info: (): AgentInfo => ({
       name: settings.name,
@@ -48,7 +52,10 @@ export function createServices(
       legacy_rest: settings.gateway.legacyRest,
     }),
     connectedClients: () => hub().connectedClients(),
-    resources: createResourceEvents({ clock, broadcast: (frame) => hub().sendResourceEvent(frame) }),
+    uploads: files.uploads,
+    logs: files.logs,
+    config: createConfigService({ host: agent, log, resources }),
+    resources,
     requestRestart: (by) => {
       if (agent.state() === 'draining') {
         throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');

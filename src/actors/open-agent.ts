@@ -27,6 +27,7 @@ import type { AgentResources } from './agent.machine.ts';
 import { type Bound, createServices } from './agent-services.ts';
 import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
+import { createFileServices, type FileServices } from './file-services.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMaintenance } from './maintenance.ts';
 import { startMonitor } from './monitor.ts';
@@ -125,6 +126,7 @@ interface Parts {
   readonly turns: TurnEngine;
   readonly authenticator: Authenticator;
   readonly children: ChildProcesses;
+  readonly files: FileServices;
   readonly vitals: Vitals;
 }
 
@@ -148,6 +150,8 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   const db = await openDatabase(settings.dbPath, clock);
   try {
     const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log, vitals });
+    const children = openChildProcesses(agent, journal.boot, clock, log);
+    const files = createFileServices({ init, clock, log, db, children });
     const turns = new TurnEngine({
       journal,
       model: createModel(settings.model, clock),
@@ -159,6 +163,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       ...(settings.model.provider === 'echo'
         ? {}
         : { enterModel: (detail: string) => vitals.enter('model', detail) }),
+      onAttachments: files.announce,
       onDefect,
     });
     tellFacts(turns);
@@ -167,8 +172,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       failuresPerMinute: settings.limits.authFailuresPerMinute,
       clock,
     });
-    const children = openChildProcesses(agent, journal.boot, clock, log);
-    const parts = { agent, clock, log, db, journal, turns, authenticator, children, vitals };
+    const parts = { agent, clock, log, db, journal, turns, authenticator, children, files, vitals };
     const resources = await serve(parts, onDefect);
     leaveStart();
     // Only now: 10 MB and 40 ms that a start need not wait for.
@@ -191,7 +195,7 @@ async function serve(
   const missing = modelWarning(settings.model);
   if (missing) agent.report({ type: 'worker.warning', warning: missing });
   const bound: Bound = { port: 0, kind: 'node', note };
-  const services = createServices(parts, bound, () => hub);
+  const services = createServices(parts, bound, parts.files, () => hub);
   const hub: SocketHub = createSocketHub({
     agent: { name: settings.name, version: init.version },
     authenticator,
@@ -226,7 +230,7 @@ async function serve(
   turns.recover();
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
-  const timers = [heartbeat, maintenance];
+  const timers = [heartbeat, maintenance, parts.files];
   const bridges = await startUserBridges(parts, port);
   return toResources(parts, { transport, port, note, bridges, timers });
 }

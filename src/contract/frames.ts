@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from './limits.ts';
+import { LOG_LEVELS } from './worker-protocol.ts';
 
 /** Half of a surrogate pair: UTF-8 has no bytes for it, so the journal could not give it back. */
 const LONE_SURROGATE = /\p{Cs}/u;
@@ -59,6 +60,15 @@ export function clientFramesFor(idChars: number) {
       id: Id.optional(),
     }),
     ping: z.object({ type: z.literal('ping'), id: Id.optional() }),
+    /** Once more with `follow: true`: the new filter replaces the one before. */
+    logs: z.object({
+      type: z.literal('logs'),
+      follow: z.boolean(),
+      /** The beginning of the event's name. */
+      event: z.string().max(256).optional(),
+      level: z.enum(LOG_LEVELS).optional(),
+      id: Id.optional(),
+    }),
   } as const;
 }
 
@@ -126,6 +136,14 @@ export const serverFrames = {
     session_id: SessionId.optional(),
     id: Id.optional(),
     code: z.string().optional(),
+  }),
+  /** The answer to a `logs` frame. */
+  logs: z.object({ type: z.literal('logs'), follow: z.boolean(), id: Id.optional() }),
+  /** What was logged, as it stands in the file. `dropped`: entries behind these that the client was too slow for. */
+  log: z.object({
+    type: z.literal('log'),
+    entries: z.array(z.looseObject({ ts: z.number(), event: z.string() })),
+    dropped: z.int().min(1).optional(),
   }),
   /** Only with the capability `resources`. `changed`: more than can be told one by one; read all of it again. */
   resource_event: z.object({

@@ -5,9 +5,19 @@
  */
 import type { RouteSchemas } from './route.ts';
 import type { Routes } from './routes.ts';
+import { CONFIG_SCHEMAS } from './schemas/config.ts';
 import { CONTROL_SCHEMAS } from './schemas/control.ts';
+import { DOCS_SCHEMAS } from './schemas/docs.ts';
+import { FILE_SCHEMAS } from './schemas/files.ts';
+import { LOG_SCHEMAS } from './schemas/logs.ts';
 
-export const ROUTE_SCHEMAS = { ...CONTROL_SCHEMAS } as const satisfies RouteSchemas<Routes>;
+export const ROUTE_SCHEMAS = {
+  ...CONTROL_SCHEMAS,
+  ...CONFIG_SCHEMAS,
+  ...DOCS_SCHEMAS,
+  ...FILE_SCHEMAS,
+  ...LOG_SCHEMAS,
+} as const satisfies RouteSchemas<Routes>;
 
 export type AgentRouteSchemas = typeof ROUTE_SCHEMAS;
 export type { AgentInfo } from './schemas/control.ts';

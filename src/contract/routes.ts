@@ -3,8 +3,18 @@
  * stand in `route-schemas.ts` under the same keys.
  */
 import { defineRoutes } from './route.ts';
+import { CONFIG_ROUTES } from './routes/config.ts';
 import { CONTROL_ROUTES } from './routes/control.ts';
+import { DOCS_ROUTES } from './routes/docs.ts';
+import { FILE_ROUTES } from './routes/files.ts';
+import { LOG_ROUTES } from './routes/logs.ts';
 
-export const ROUTES = defineRoutes({ ...CONTROL_ROUTES });
+export const ROUTES = defineRoutes({
+  ...CONTROL_ROUTES,
+  ...CONFIG_ROUTES,
+  ...DOCS_ROUTES,
+  ...FILE_ROUTES,
+  ...LOG_ROUTES,
+});
 
 export type Routes = typeof ROUTES;

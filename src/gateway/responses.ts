@@ -108,6 +108,8 @@ function headersOf(error: AppError): Headers {
       return { 'www-authenticate': 'Bearer' };
     case 405:
       return { allow: detail(error, 'allow', '') };
+    case 416:
+      return { 'content-range': `bytes */${detail(error, 'length', '*')}` };
     case 426:
       return { upgrade: 'websocket' };
     case 429:

@@ -1,6 +1,9 @@
 /** What REST handlers need of the agent. Interfaces only: a handler never sees storage, actors or sockets. */
 import type { AgentInfo } from '../contract/route-schemas.ts';
+import type { ConfigService } from './services/config-service.ts';
+import type { LogService } from './services/log-service.ts';
 import type { ResourceEvents } from './services/resource-events.ts';
+import type { UploadService } from './services/upload-service.ts';
 
 export interface AgentServices {
   info(): AgentInfo;
@@ -11,6 +14,9 @@ export interface AgentServices {
    * Throws `agent.stopping` when the agent is about to end anyway. `by` is for the log.
    */
   requestRestart(by: string): void;
+  readonly config: ConfigService;
+  readonly uploads: UploadService;
+  readonly logs: LogService;
   /** For whoever changes something that clients show. */
   readonly resources: ResourceEvents;
 }

@@ -10,7 +10,8 @@ import { type Logger, pino } from 'pino';
 import type { Clock } from '../contract/clock.ts';
 import type { LogLevel } from '../contract/worker-protocol.ts';
 import type { Log, LogFields } from './log.ts';
-import { openLogFile } from './log-file.ts';
+import { LOG_CLEARED } from './log-cleared.ts';
+import { type LogFile, openLogFile } from './log-file.ts';
 import { createRedactor } from './redact.ts';
 
 export interface EventLogOptions {
@@ -28,11 +29,18 @@ export interface EventLogOptions {
 
 export interface EventLog extends Log {
   setLevel(level: LogLevel): void;
+  /** Begins a new file, whose first line says so: for readers the log starts there. Throws when it cannot. */
+  rotate(by: string): void;
+  /** Tells of every line that is logged from now on, as it stands in the file; what is given back ends that. */
+  follow(follower: LogFollower): () => void;
   flush(): Promise<void>;
   /** For the exit hook of a thread, where nothing can be awaited. Tries once: a full disk does not hold an exit up. */
   flushSync(): void;
   close(): Promise<void>;
 }
+
+/** Must return at once and log nothing. The line ends with a newline. */
+export type LogFollower = (line: string, event: string, level: LogLevel) => void;
 
 const RANK = { debug: 20, info: 30, warn: 40, error: 50 } as const satisfies Record<LogLevel, number>;
 /** A longer line keeps its head only: nobody reads it, and `tail` on it hurts. */
@@ -45,30 +53,34 @@ const NO_KEY = '(none)';
 export function openEventLog(options: EventLogOptions): EventLog {
   const { clock } = options;
   const redact = createRedactor(options.secrets);
-  const file = openLogFile({
-    path: join(options.dir, 'events.jsonl'),
-    rotateBytes: options.rotateBytes,
-    keepFiles: options.keepFiles,
-    clock,
-    onProblem: options.onProblem,
-    lostLine: (count) => `${toHead(clock, 'log.dropped', 'warn')},"count":${count}}\n`,
-  });
+  const file = openFile(options);
   let rank: number = RANK[options.level];
-  let head = '';
+  const followers = new Set<LogFollower>();
+  /** The line that is being written. */
+  const now: { head: string; event: string; level: LogLevel } = { head: '', event: '', level: 'info' };
+  const begin = (level: LogLevel, event: string): void => {
+    now.head = toHead(clock, event, level);
+    now.event = event;
+    now.level = level;
+  };
+  const append = (line: string): void => {
+    const clean = redact(line);
+    file.append(clean);
+    if (followers.size > 0) for (const follower of followers) follower(clean, now.event, now.level);
+  };
   const lines = createLineBuilder(
-    () => head,
-    (line) =>
-      file.append(redact(line.length > LINE_CHARS ? `${head},"truncated_chars":${line.length}}\n` : line)),
+    () => now.head,
+    (line) => append(line.length > LINE_CHARS ? `${now.head},"truncated_chars":${line.length}}\n` : line),
   );
 
   const write = (level: LogLevel, event: string, fields: LogFields): void => {
     if (RANK[level] < rank) return;
-    head = toHead(clock, String(event), level);
+    begin(level, String(event));
     try {
       lines.info(toFields(fields));
     } catch (error) {
       // A getter or toJSON of somebody's object threw: the event itself is still worth a line.
-      file.append(redact(`${head},"unserialisable":${JSON.stringify(toText(error))}}\n`));
+      append(`${now.head},"unserialisable":${JSON.stringify(toText(error))}}\n`);
     }
   };
 
@@ -81,10 +93,25 @@ export function openEventLog(options: EventLogOptions): EventLog {
     setLevel: (level) => {
       rank = RANK[level];
     },
+    rotate: (by) => {
+      file.rotate();
+      // Whatever the level is: readers look for it.
+      begin('info', LOG_CLEARED);
+      append(`${now.head},"by":${JSON.stringify(by)}}\n`);
+    },
+    follow: (follower) => {
+      followers.add(follower);
+      return () => void followers.delete(follower);
+    },
     flush: async () => file.flush(),
     flushSync: () => file.flush(),
     close: async () => file.close(),
   };
+}
+
+function openFile({ dir, rotateBytes, keepFiles, clock, onProblem }: EventLogOptions): LogFile {
+  const lostLine = (count: number) => `${toHead(clock, 'log.dropped', 'warn')},"count":${count}}\n`;
+  return openLogFile({ path: join(dir, 'events.jsonl'), rotateBytes, keepFiles, clock, onProblem, lostLine });
 }
 
 function createLineBuilder(head: () => string, write: (line: string) => void): Logger {

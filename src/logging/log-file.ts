@@ -40,6 +40,8 @@ export interface LogFile {
   append(line: string): void;
   /** Writes what waits; what the disk refuses stays for the next attempt. */
   flush(): void;
+  /** Begins a new file, whatever the size of this one. Throws when it cannot. */
+  rotate(): void;
   /** Flushes and gives the handle back; later lines are ignored. */
   close(): void;
 }
@@ -107,6 +109,13 @@ class BatchedLogFile implements LogFile {
       this.#write();
     });
     if (this.#rest.length > 0 || this.#textBytes > 0) this.#arm();
+  }
+
+  rotate(): void {
+    this.flush();
+    const there = statSync(this.#options.path, { throwIfNoEntry: false });
+    if (this.#isClosed || there?.isFile() !== true || there.size === 0) return;
+    this.#rotate();
   }
 
   close(): void {

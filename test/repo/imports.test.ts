@@ -14,19 +14,34 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['contract', 'logging'],
   vault: ['contract', 'logging', 'storage'],
   models: ['contract', 'logging'],
+  uploads: ['contract', 'logging'],
   usage: ['contract', 'logging', 'storage'],
   mcp: ['contract', 'logging'],
   bridges: ['contract', 'logging'],
   gateway: ['contract', 'logging'],
+  // Knows the wire only: what it says of a gateway must hold for any gateway.
+  validate: ['contract'],
   // storage: the directory's lock, which an agent's process takes as well
-  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage'],
-  actors: ['contract', 'logging', 'storage', 'vault', 'models', 'usage', 'mcp', 'bridges', 'gateway'],
+  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage', 'validate'],
+  actors: [
+    'contract',
+    'logging',
+    'storage',
+    'vault',
+    'models',
+    'uploads',
+    'usage',
+    'mcp',
+    'bridges',
+    'gateway',
+  ],
   boot: ['contract', 'autopsy'],
 };
 
 /** What it may know of only by name: `import type`. Handlers take interfaces, and some of these are named there. */
 const MAY_IMPORT_TYPES: Readonly<Record<string, readonly string[]>> = {
   gateway: ['storage'],
+  uploads: ['storage'],
 };
 
 interface Edge extends ImportOf {

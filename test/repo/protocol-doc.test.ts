@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { z } from 'zod';
 import { ERRORS } from '../../src/contract/errors.ts';
 import { CAPABILITIES, clientFrames, createFrameParser, serverFrames } from '../../src/contract/frames.ts';
 import { DEFAULT_LIMITS, limitKey } from '../../src/contract/limits.ts';
@@ -57,11 +58,16 @@ test('the routes of the document are the routes of the table, with access, summa
 });
 
 test('each route has an example with exactly the fields of its schema', () => {
-  for (const [name, { response }] of Object.entries(ROUTE_SCHEMAS)) {
+  for (const [name, { response }] of Object.entries<{ response: z.ZodType }>(ROUTE_SCHEMAS)) {
+    // Bytes have no fields.
+    if (response instanceof z.ZodString) continue;
     const [example = ''] = blocksOf('json', name);
-    const result = response.strict().safeParse(JSON.parse(example));
+    const schema = response instanceof z.ZodObject ? response.strict() : response;
+    const result = schema.safeParse(JSON.parse(example));
     assert.ok(result.success, `${name}: ${result.error?.message}`);
-    assert.deepEqual(Object.keys(result.data), Object.keys(response.shape), name);
+    if (response instanceof z.ZodObject) {
+      assert.deepEqual(Object.keys(result.data as object), Object.keys(response.shape), name);
+    }
   }
 });
 

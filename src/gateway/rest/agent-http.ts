@@ -3,7 +3,11 @@ import type { AgentRouteSchemas } from '../../contract/route-schemas.ts';
 import { ROUTES, type Routes } from '../../contract/routes.ts';
 import { createHttpApp, type HttpApp, type HttpAppOptions } from '../http.ts';
 import type { AgentServices } from '../services.ts';
+import { configHandlers } from './config.ts';
 import { controlHandlers } from './control.ts';
+import { createDocsHandlers } from './docs.ts';
+import { fileHandlers } from './files.ts';
+import { logHandlers } from './logs.ts';
 
 export type AgentHttpOptions = Omit<
   HttpAppOptions<Routes, AgentRouteSchemas, AgentServices>,
@@ -14,7 +18,13 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
   return createHttpApp({
     ...options,
     routes: ROUTES,
-    handlers: { ...controlHandlers },
+    handlers: {
+      ...controlHandlers,
+      ...configHandlers,
+      ...createDocsHandlers(),
+      ...fileHandlers,
+      ...logHandlers,
+    },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,
   });
 }

@@ -13,6 +13,7 @@ import type { Peer, PeerListener } from '../transport.ts';
 import { type CommandContext, runCommand } from './commands.ts';
 import { FrameRate } from './frame-rate.ts';
 import { Identity, type Wire } from './identity.ts';
+import type { LogFollows } from './log-follow.ts';
 import type { TurnService } from './turn-service.ts';
 
 /** What all connections of a gateway share. */
@@ -23,6 +24,7 @@ export interface ConnectionContext {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly commands: Pick<CommandContext, 'spendThisMonth' | 'requestRestart'>;
+  readonly logs: LogFollows;
   /** A new key for a client that did not name itself. */
   nextUnnamed(): ClientKey;
   /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
@@ -53,6 +55,7 @@ export class Connection implements PeerListener, Wire {
   #wantsResources = false;
   #identities: Identity[] = [];
   readonly #attached = new Set<Identity>();
+  #unfollowLog: (() => void) | undefined;
   #authTimer: TimerHandle | undefined;
 
   constructor(peer: Peer, isAuthenticated: boolean, context: ConnectionContext) {
@@ -128,6 +131,7 @@ export class Connection implements PeerListener, Wire {
 
   #end(clean: boolean): void {
     this.#isOpen = false;
+    this.#unfollowLog?.();
     if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
     for (const identity of this.#identities) {
       const { delivered, undelivered } = identity.settle(clean);
@@ -175,6 +179,8 @@ export class Connection implements PeerListener, Wire {
         return this.#message(frame);
       case 'command':
         return this.#command(frame);
+      case 'logs':
+        return this.#followLog(frame);
     }
   }
 
@@ -264,6 +270,24 @@ export class Connection implements PeerListener, Wire {
       ...(sessionId === undefined ? {} : { session_id: sessionId }),
       ...(id === undefined ? {} : { id }),
     });
+  }
+
+  #followLog({ follow, event = '', level = 'debug', id }: FrameOf<'logs'>): void {
+    const echoed = id === undefined ? {} : { id };
+    this.#unfollowLog?.();
+    this.#unfollowLog = undefined;
+    if (follow) {
+      const wire = {
+        send: (frame: string) => this.send(frame),
+        bufferedBytes: () => this.#peer.bufferedBytes(),
+      };
+      this.#unfollowLog = this.#context.logs.start(wire, { event, level });
+      if (this.#unfollowLog === undefined) {
+        const text = 'Too many clients follow the log already.';
+        return this.#sendFrame({ type: 'error', text, code: 'logs.full', ...echoed });
+      }
+    }
+    this.#sendFrame({ type: 'logs', follow, ...echoed });
   }
 
   #refuseUnauthenticated(): void {

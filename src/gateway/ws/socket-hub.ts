@@ -11,13 +11,15 @@ import type { Limits } from '../../contract/limits.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Identity } from './identity.ts';
+import { createLogFollows, type LogFollowsOptions } from './log-follow.ts';
 
 export type SocketHubOptions = Omit<
   ConnectionContext,
-  'nextUnnamed' | 'withParser' | 'inOrder' | 'onIdentity' | 'onClosed' | 'watch'
+  'logs' | 'nextUnnamed' | 'withParser' | 'inOrder' | 'onIdentity' | 'onClosed' | 'watch'
 > & {
   /** Part of the keys of clients without a name, so that they never repeat. */
   readonly boot: number;
+  readonly followLog: LogFollowsOptions['follow'];
 };
 
 export interface SocketHub {
@@ -52,6 +54,7 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
   const context: ConnectionContext = {
     ...options,
     ...parserQueue,
+    logs: createLogFollows({ clock, limits, follow: options.followLog }),
     nextUnnamed: () => unnamedClient(options.boot, ++unnamed),
     onIdentity: (identity) => count(identity, 1),
     onClosed: (connection, identities) => {
