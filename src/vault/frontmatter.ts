@@ -17,7 +17,7 @@ export interface FrontmatterBlock {
 }
 
 /** A longer block is not read: it is text that begins with a rule, or made to hurt. */
-const YAML_CHARS_MAX = 64 * 1024;
+const YAML_CHARS_MAX = 16 * 1024;
 /** YAML libraries read nesting by recursion, and quadratically. */
 const DEPTH_MAX = 32;
 const VALUES_MAX = 10_000;
@@ -60,12 +60,13 @@ function readYaml(yaml: string): { frontmatter: Frontmatter; error?: string } | 
     const document = parseDocument(yaml, {
       customTags: (tags) => [...tags, timestamp],
       logLevel: 'error',
-      prettyErrors: true,
+      // Each would be told with its line, which takes the square of what a long line holds
+      prettyErrors: false,
       strict: false,
       uniqueKeys: false,
     });
     const [error] = document.errors;
-    if (error !== undefined) return failed(error.message.split('\n')[0] as string);
+    if (error !== undefined) return failed(`${error.message} (line ${lineOf(yaml, error.pos[0])})`);
     const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
     if (value === null || value === undefined) return { frontmatter: {} };
     if (typeof value !== 'object' || Array.isArray(value)) return undefined;
@@ -73,6 +74,11 @@ function readYaml(yaml: string): { frontmatter: Frontmatter; error?: string } | 
   } catch (error) {
     return failed(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The opening `---` is line 1. */
+function lineOf(yaml: string, offset: number): number {
+  return yaml.slice(0, offset).split('\n').length + 1;
 }
 
 function failed(error: string): { frontmatter: Frontmatter; error: string } {

@@ -39,8 +39,9 @@ const SCHEMA = `
   CREATE INDEX links_to ON links(leads_to) WHERE leads_to IS NOT NULL;
   CREATE INDEX links_open ON links(note) WHERE leads_to IS NULL AND name <> '';
   CREATE VIRTUAL TABLE words USING fts5(
-    name, title, tags, body, tokenize = "unicode61 remove_diacritics 2", prefix = '1 2 3');
+    name, title, tags, body, tokenize = "unicode61 remove_diacritics 2", prefix = '2');
   INSERT INTO words(words, rank) VALUES ('rank', 'bm25(8.0, 8.0, 4.0, 1.0)');
+  INSERT INTO words(words, rank) VALUES ('automerge', 8);
 `;
 
 const require = createRequire(import.meta.url);

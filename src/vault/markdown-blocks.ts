@@ -54,6 +54,8 @@ class BlockScanner {
   /** End of the line being read, without its line break. */
   #end = 0;
   #next = 0;
+  /** Whether the innermost list item has nothing yet: then a blank line ends it. */
+  #isItemEmpty = false;
   /** Columns from the line's start to `pos`: a tab reaches to the next multiple of four. */
   #column = 0;
 
@@ -88,7 +90,7 @@ class BlockScanner {
       } else if (!this.#isBlank()) {
         if (indent < container) break;
         this.#takeColumns(container);
-      }
+      } else if (this.#isItemEmpty && matched === this.#containers.length - 1) break;
       matched += 1;
     }
     return matched;
@@ -107,6 +109,7 @@ class BlockScanner {
       this.#containers.length = matched;
       isContinued = true;
     };
+    this.#isItemEmpty = false;
     // Only a paragraph may go on in a line that left its containers.
     if (!isContinued && this.#paragraph === undefined) leave();
     while (this.#containers.length < DEPTH_MAX && this.#indent() <= 3 && !this.#isBlank()) {
@@ -124,6 +127,7 @@ class BlockScanner {
         this.endParagraph();
         this.#takeColumns(item);
         this.#containers.push(item);
+        this.#isItemEmpty = this.#isBlank();
       }
     }
     this.#readLeaf(isContinued, leave);

@@ -9,6 +9,7 @@ import { toSort } from './note-writer.ts';
 
 /** Edges and open links of an answer, for each of its notes on average. */
 const EDGES_PER_NOTE_MAX = 20;
+const EDGES_MAX = 1_000_000;
 
 export function createNoteLists(db: IndexDatabase) {
   const all = db
@@ -47,32 +48,40 @@ export interface GraphParts {
 }
 
 export function createNoteGraph(db: IndexDatabase): (limit: number) => GraphParts {
-  const shown = 'SELECT id, path FROM notes ORDER BY sort LIMIT ?';
-  const nodes = db
-    .prepare<[number], string | null>(
-      `SELECT group_concat(node, ',') FROM (SELECT node FROM notes ORDER BY sort LIMIT ?)`,
-    )
-    .pluck();
-  const edges = db.prepare<[number, number], { source: string; target: string }>(
-    `WITH shown AS MATERIALIZED (${shown})
-     SELECT DISTINCT source.path AS source, target.path AS target
-     FROM links JOIN shown AS source ON source.id = note JOIN shown AS target ON target.id = leads_to
-     WHERE note <> leads_to LIMIT ?`,
+  const prepare = (sql: string) => db.prepare<[Shown], string | null>(sql).pluck();
+  const last = db.prepare<[number], string>(
+    'SELECT max(sort) FROM (SELECT sort FROM notes ORDER BY sort LIMIT ?)',
   );
-  const unresolved = db.prepare<[number, number], { source: string; target: string }>(
-    `WITH shown AS MATERIALIZED (${shown})
-     SELECT DISTINCT path AS source, target FROM links JOIN shown ON id = note
-     WHERE leads_to IS NULL AND name <> '' LIMIT ?`,
+  const nodes = prepare(
+    `SELECT group_concat(node, ',') FROM (SELECT node FROM notes WHERE sort <= @until ORDER BY sort)`,
   );
-  return (wanted) => {
-    const limit = toCount(wanted);
-    const most = Math.min(limit * EDGES_PER_NOTE_MAX, Number.MAX_SAFE_INTEGER);
+  const edges = prepare(
+    `SELECT group_concat('{"source":' || json_quote(one.path) || ',"target":' || json_quote(other.path) || '}', ',')
+     FROM (SELECT DISTINCT note, leads_to FROM links
+           WHERE leads_to IS NOT NULL AND leads_to <> note LIMIT @most) AS pair
+     CROSS JOIN notes AS one ON one.id = pair.note AND one.sort <= @until
+     CROSS JOIN notes AS other ON other.id = pair.leads_to AND other.sort <= @until`,
+  );
+  const unresolved = prepare(
+    `SELECT group_concat('{"source":' || json_quote(path) || ',"target":' || json_quote(target) || '}', ',')
+     FROM (SELECT DISTINCT note, target FROM links WHERE leads_to IS NULL AND name <> '' LIMIT @most) AS open
+     CROSS JOIN notes ON id = note AND sort <= @until`,
+  );
+  return (limit) => {
+    const until = last.pluck().get(toCount(limit)) ?? '';
+    const shown = { until, most: Math.min(toCount(limit) * EDGES_PER_NOTE_MAX, EDGES_MAX) };
     return {
-      nodes: nodes.get(limit) ?? '',
-      edges: JSON.stringify(edges.all(limit, most)).slice(1, -1),
-      unresolved: JSON.stringify(unresolved.all(limit, most)).slice(1, -1),
+      nodes: nodes.get(shown) ?? '',
+      edges: edges.get(shown) ?? '',
+      unresolved: unresolved.get(shown) ?? '',
     };
   };
+}
+
+interface Shown {
+  /** Sort key of the last note that is shown. */
+  readonly until: string;
+  readonly most: number;
 }
 
 export function toNotes(list: string): readonly NoteSummary[] {

@@ -8,7 +8,7 @@ import type { NoteSummary, SearchHit } from './note-index.ts';
 import { fromWords, toMatch } from './search-words.ts';
 
 /** Notes that are ranked, the newest in the index first; of those whose names match, and of all. */
-const RANKED_MAX = 500;
+const RANKED_MAX = 200;
 const HITS_MAX = 200;
 const SNIPPET_WORDS = 24;
 const OPENING_CHARS = 160;

@@ -28,9 +28,13 @@ export function planRename(db: IndexDatabase, rename: Rename): readonly LinkEdit
   const after = createLookupAfter(db, rename);
   const links = db
     .prepare<[string, string, string], LinkRow>(
-      `SELECT DISTINCT source.path AS source, kind, links.target, written, target.path AS path
-       FROM links JOIN notes AS source ON source.id = note JOIN notes AS target ON target.id = leads_to
-       WHERE links.name <> '' AND (links.name IN (?, ?) OR source.path = ?)
+      `WITH concerned AS (
+         SELECT note, kind, target, written, leads_to FROM links WHERE name <> '' AND name IN (?, ?)
+         UNION
+         SELECT note, kind, target, written, leads_to FROM links
+         WHERE name <> '' AND note = (SELECT id FROM notes WHERE path = ?))
+       SELECT source.path AS source, kind, target, written, led.path AS path
+       FROM concerned JOIN notes AS source ON source.id = note JOIN notes AS led ON led.id = leads_to
        ORDER BY source.sort`,
     )
     .all(nameKey(from), nameKey(to), from);

@@ -23,12 +23,18 @@ export function fromWords(words: string): string {
   return words.replaceAll(MARK, '').replaceAll(/\s+/g, ' ').trim();
 }
 
-/** Undefined where nothing is asked for. All words are wanted, the last may go on. */
+/**
+ * Undefined where nothing is asked for. All words are wanted; the last may go on, once it has two characters: one is the
+ * beginning of a good part of all words.
+ */
 export function toMatch(query: string): string | undefined {
   const terms = toWords(query.slice(0, QUERY_CHARS_MAX))
     .split(/\s+/)
     .filter((term) => /[\p{L}\p{N}\p{Co}]/u.test(term))
     .slice(0, TERMS_MAX)
     .map((term) => `"${term.replaceAll('"', '""')}"`);
-  return terms.length === 0 ? undefined : `${terms.join(' AND ')} *`;
+  const last = terms.at(-1);
+  if (last === undefined) return undefined;
+  const mayGoOn = [...last.matchAll(/[\p{L}\p{N}\p{Co}]/gu)].length > 1;
+  return `${terms.join(' AND ')}${mayGoOn ? ' *' : ''}`;
 }
