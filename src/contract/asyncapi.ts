@@ -69,6 +69,8 @@ const SUMMARIES: Readonly<Partial<Record<ClientFrameType | ServerFrameType, stri
   error: 'Ends a turn, refuses a message, or answers a frame that makes no sense',
   turn_complete: 'Nothing more comes of the turn; only with the capability `delta`',
   command_result: 'The answer to `command`',
+  logs: 'Whether the event log is followed, and what of it',
+  log: 'Entries of the event log, as they are written',
   resource_event: 'Something that clients show has changed; only with the capability `resources`',
 };
 
@@ -77,6 +79,7 @@ const REPLIES: Readonly<Partial<Record<ClientFrameType, readonly ServerFrameType
   message: ['queued', 'status', 'delta', 'response', 'error', 'turn_complete'],
   command: ['command_result'],
   ping: ['pong'],
+  logs: ['logs', 'log'],
 };
 
 const SOCKET: Ref = { $ref: '#/channels/socket' };
