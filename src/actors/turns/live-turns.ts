@@ -1,4 +1,10 @@
-/** The turns in memory that have not ended durably, and the limits they count against. */
+/**
+ * The turns in memory that have not ended durably, and the limits they count against.
+ *
+ * No Map or Set that each turn enters and leaves: V8 grows such a table by making a new one that the old one points to,
+ * and once one of them has been promoted to the old generation, every later one survives with all the turns in it until
+ * the next full collection. Under load that was a kilobyte for each turn, and most of the time that collecting took.
+ */
 
 import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import type { WireError } from '../../contract/errors.ts';
@@ -8,44 +14,49 @@ import type { Turn } from './turn.ts';
 
 export class LiveTurns {
   readonly #limits: Limits;
-  readonly #turns = new Map<number, Turn>();
+  readonly #turns: Turn[] = [];
   #bytes = 0;
-  readonly #perSession = new Map<SessionId, number>();
-  readonly #perClient = new Map<string, number>();
-  readonly #byMessage = new Map<string, Turn>();
+  readonly #perSession = new Counts<SessionId>();
+  readonly #perClient = new Counts<string>();
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
   get size(): number {
-    return this.#turns.size;
+    return this.#turns.length;
   }
 
   add(turn: Turn): void {
-    this.#turns.set(turn.rowId, turn);
+    turn.place = this.#turns.length;
+    this.#turns.push(turn);
     this.#bytes += turn.bytes;
-    count(this.#perSession, turn.sessionId, 1);
-    count(this.#perClient, turn.client.key, 1);
-    if (turn.messageId !== undefined) this.#byMessage.set(messageKey(turn.client, turn.messageId), turn);
+    this.#perSession.add(turn.sessionId, 1);
+    this.#perClient.add(turn.client.key, 1);
   }
 
   remove(turn: Turn): void {
-    if (!this.#turns.delete(turn.rowId)) return;
+    const { place } = turn;
+    if (place === undefined) return;
+    turn.place = undefined;
+    const last = this.#turns.pop();
+    if (last && last !== turn) {
+      this.#turns[place] = last;
+      last.place = place;
+    }
     this.#bytes -= turn.bytes;
-    count(this.#perSession, turn.sessionId, -1);
-    count(this.#perClient, turn.client.key, -1);
-    if (turn.messageId !== undefined) this.#byMessage.delete(messageKey(turn.client, turn.messageId));
+    this.#perSession.add(turn.sessionId, -1);
+    this.#perClient.add(turn.client.key, -1);
   }
 
   countOfSession(sessionId: SessionId): number {
-    return this.#perSession.get(sessionId) ?? 0;
+    return this.#perSession.of(sessionId);
   }
 
   /** Why one more message cannot be taken now; undefined when it can. */
   refusal(message: Message): WireError | undefined {
     const { waitingPerAgent, waitingBytesPerAgent, waitingPerSession, waitingPerClient } = this.#limits;
-    if (this.#turns.size >= waitingPerAgent) {
+    if (this.#turns.length >= waitingPerAgent) {
       return full('queue.agent_full', `This agent already has ${waitingPerAgent} messages to answer.`);
     }
     // A message longer than that is still taken by an agent that has nothing else to do.
@@ -57,17 +68,17 @@ export class LiveTurns {
     if (this.countOfSession(message.sessionId) > waitingPerSession) {
       return full('queue.session_full', `Too many messages queued (${waitingPerSession}). Please wait.`);
     }
-    if ((this.#perClient.get(message.client.key) ?? 0) >= waitingPerClient) {
+    if (this.#perClient.of(message.client.key) >= waitingPerClient) {
       return full('queue.client_full', `Too many messages queued (${waitingPerClient}). Please wait.`);
     }
     return undefined;
   }
 
   findByMessage(client: ClientKey, messageId: string): Turn | undefined {
-    return this.#byMessage.get(messageKey(client, messageId));
+    return this.#turns.find((turn) => turn.messageId === messageId && turn.client.key === client.key);
   }
 
-  /** Turns of the session when one is given, else of the client. */
+  /** Turns of the session when one is given, else of the client, in order of acceptance. */
   select(
     client: ClientKey,
     sessionId: SessionId | undefined,
@@ -75,13 +86,18 @@ export class LiveTurns {
   ): readonly Turn[] {
     const isMeant = (turn: Turn) =>
       sessionId === undefined ? turn.client.key === client.key : turn.sessionId === sessionId;
-    return [...this.#turns.values()].filter(
-      (turn) => isMeant(turn) && !turn.isWithdrawn && phases.includes(turn.phase),
-    );
+    return this.#turns
+      .filter((turn) => isMeant(turn) && !turn.isWithdrawn && phases.includes(turn.phase))
+      .sort((a, b) => a.rowId - b.rowId);
+  }
+
+  /** Those that a session has begun and that are not over, in order of acceptance. */
+  begun(): readonly Turn[] {
+    return this.#turns.filter((turn) => turn.isBegun).sort((a, b) => a.rowId - b.rowId);
   }
 
   summary(client: ClientKey): { isBusy: boolean; waiting: number; sessions: number } {
-    const own = [...this.#turns.values()].filter((turn) => turn.client.key === client.key);
+    const own = this.#turns.filter((turn) => turn.client.key === client.key);
     return {
       isBusy: own.some((turn) => turn.phase === 'running'),
       waiting: own.filter((turn) => turn.phase === 'waiting' || turn.phase === 'pending').length,
@@ -93,20 +109,29 @@ export class LiveTurns {
   positionOf(turn: Turn): number {
     const isAhead = (other: Turn) =>
       other.sessionId === turn.sessionId && other.rowId < turn.rowId && other.phase !== 'ended';
-    return Math.max(1, [...this.#turns.values()].filter(isAhead).length);
+    return Math.max(1, this.#turns.filter(isAhead).length);
   }
-}
-
-function messageKey(client: ClientKey, messageId: string): string {
-  return `${client.key}\n${messageId}`;
 }
 
 function full(code: WireError['code'], message: string): WireError {
   return { code, message };
 }
 
-function count<K>(counts: Map<K, number>, key: K, by: 1 | -1): void {
-  const next = (counts.get(key) ?? 0) + by;
-  if (next > 0) counts.set(key, next);
-  else counts.delete(key);
+/** Keys counted to zero stay for their next turn; they are swept out when they have become many. */
+class Counts<K> {
+  readonly #counts = new Map<K, number>();
+  #sweepAt = SWEEP_MIN;
+
+  of(key: K): number {
+    return this.#counts.get(key) ?? 0;
+  }
+
+  add(key: K, by: 1 | -1): void {
+    this.#counts.set(key, this.of(key) + by);
+    if (this.#counts.size < this.#sweepAt) return;
+    for (const [counted, count] of this.#counts) if (count === 0) this.#counts.delete(counted);
+    this.#sweepAt = Math.max(SWEEP_MIN, 2 * this.#counts.size);
+  }
 }
+
+const SWEEP_MIN = 1_024;

@@ -19,7 +19,7 @@ export class TurnEngine implements TurnService {
   readonly #deliveries: Deliveries;
   readonly #sessions: Sessions;
   readonly #runner: TurnRunner;
-  readonly #running = new Set<Turn>();
+  #begun = 0;
   #draining: ShutdownReason | undefined;
   #onDrained: (() => void) | undefined;
 
@@ -31,7 +31,8 @@ export class TurnEngine implements TurnService {
     const effects = {
       mayStart: () => this.#draining === undefined,
       start: (turn: Turn) => {
-        this.#running.add(turn);
+        turn.isBegun = true;
+        this.#begun += 1;
         this.#runner.start(turn);
       },
       announceWait: (turn: Turn, position: number) =>
@@ -110,12 +111,12 @@ export class TurnEngine implements TurnService {
   }
 
   counts(): { running: number; waiting: number } {
-    return { running: this.#running.size, waiting: this.#live.size - this.#running.size };
+    return { running: this.#begun, waiting: this.#live.size - this.#begun };
   }
 
   /** Which turns run, for people. */
   running(): readonly string[] {
-    return [...this.#running].map(({ turnId, sessionId }) => `turn ${turnId} of session ${sessionId}`);
+    return this.#live.begun().map(({ turnId, sessionId }) => `turn ${turnId} of session ${sessionId}`);
   }
 
   /** No turn begins from here on. On `restart` new messages are still journalled and queued; on `stop` refused. */
@@ -130,9 +131,9 @@ export class TurnEngine implements TurnService {
   drained(drainMs: number): Promise<void> {
     const { clock } = this.#options;
     return new Promise((resolve) => {
-      if (this.#running.size === 0) return resolve();
+      if (this.#begun === 0) return resolve();
       const timer = clock.setTimeout(() => {
-        for (const turn of [...this.#running]) this.#runner.abort(turn, 'drain');
+        for (const turn of this.#live.begun()) this.#runner.abort(turn, 'drain');
       }, drainMs);
       this.#onDrained = () => {
         clock.clearTimeout(timer);
@@ -158,10 +159,11 @@ export class TurnEngine implements TurnService {
   }
 
   #forget(turn: Turn): void {
-    this.#running.delete(turn);
+    if (turn.isBegun) this.#begun -= 1;
+    turn.isBegun = false;
     this.#live.remove(turn);
     this.#sessions.end(turn);
-    if (this.#draining && this.#running.size === 0) this.#onDrained?.();
+    if (this.#draining && this.#begun === 0) this.#onDrained?.();
   }
 
   /** The same message again: it is answered, not run. True when it was known. */

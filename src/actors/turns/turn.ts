@@ -28,6 +28,10 @@ export interface Turn {
   outlet: Outlet | undefined;
   /** The model call, once it has begun. */
   call: ModelCall | undefined;
+  /** Its session has begun it, and it is not over. */
+  isBegun: boolean;
+  /** Among the live turns; kept by them. */
+  place: number | undefined;
 }
 
 export interface TurnInput {
@@ -56,6 +60,8 @@ export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecov
     isWithdrawn: false,
     outlet,
     call: undefined,
+    isBegun: false,
+    place: undefined,
   };
 }
 
