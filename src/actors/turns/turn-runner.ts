@@ -2,7 +2,6 @@
  * One turn from its start to its durable outcome: the model call, what it streams, and the one way in which every turn
  * ends. It does not know sessions or queues; it says when a turn is over.
  */
-import PQueue from 'p-queue';
 import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
 import type { Limits } from '../../contract/limits.ts';
@@ -10,6 +9,7 @@ import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
 import type { Journal } from '../../storage/journal.ts';
 import type { EndState } from '../../storage/turn-record.ts';
+import { CallSlots } from './call-slots.ts';
 import type { Deliveries } from './deliveries.ts';
 import { parseMarkers } from './markers.ts';
 import { ModelCall } from './model-call.ts';
@@ -49,7 +49,7 @@ interface Ending {
 export class TurnRunner {
   readonly #options: TurnRunnerOptions;
   readonly #deliveries: Deliveries;
-  readonly #modelCalls: PQueue;
+  readonly #modelCalls: CallSlots;
   readonly #onOver: (turn: Turn) => void;
 
   /** `onOver`: the turn's outcome is durable and handed over, or it was left to the next start. */
@@ -57,7 +57,7 @@ export class TurnRunner {
     this.#options = options;
     this.#deliveries = deliveries;
     this.#onOver = onOver;
-    this.#modelCalls = new PQueue({ concurrency: options.limits.concurrentModelCalls });
+    this.#modelCalls = new CallSlots(options.limits.concurrentModelCalls);
   }
 
   /** Never ends the turn before it returns. */
@@ -95,7 +95,7 @@ export class TurnRunner {
   #enqueue(turn: Turn): void {
     if (turn.phase !== 'running') return;
     this.#modelCalls
-      .add(() => this.#run(turn))
+      .run(() => this.#run(turn))
       .catch((error: unknown) => this.#options.onDefect(error, 'turn'));
   }
 
