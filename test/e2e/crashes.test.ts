@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Chat, eventually, logOf, openChat } from '../fixtures/chat.ts';
 import type { Told } from '../fixtures/command.ts';
 import { type FleetProcess, type FleetProcessOptions, startFleet } from '../fixtures/fleet-process.ts';
+import { IS_WHOLE } from '../fixtures/matrix.ts';
 
 const BRIDGES = fileURLToPath(new URL('../fixtures/bridges/', import.meta.url));
 const NODE_MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
@@ -20,10 +21,16 @@ const FAULTS = [
   { command: 'reject', code: 'agent.crashed', says: /rejected as told/ },
   { command: 'exit', code: 'agent.exited', says: /code 3/ },
 ] as const;
-/** Only a process of its own may be killed: a thread has none. */
+/** Only a process of its own may be killed: in a thread it is the host's, see `watchdog.test.ts`. */
 const PROCESS_FAULTS = [
   ...FAULTS,
-  { command: 'kill', code: 'agent.exited', says: /ended by SIGKILL/ },
+  ...(['SIGKILL', 'SIGABRT', 'SIGSEGV'] as const)
+    .filter((signal) => IS_WHOLE || signal === 'SIGKILL')
+    .map((signal) => ({
+      command: `kill ${signal}`,
+      code: 'agent.exited',
+      says: new RegExp(`ended by ${signal}`),
+    })),
 ] as const;
 
 for (const isolation of ISOLATIONS) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openChat } from '../fixtures/chat.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
+import { isolations } from '../fixtures/matrix.ts';
 import { mountTmpfs, remountReadOnly, whyNoMount } from '../fixtures/mounts.ts';
 
 const ECHO = 'model: { provider: echo }\n';
@@ -111,27 +112,34 @@ test('directories that cannot be written are refused while the others run', {
   await fleet.stop();
 });
 
-test('a second supervisor is refused the directory of the first, which goes on', async (t) => {
-  const first = await startFleet(t, { agents: ['shared'] });
-  const chat = await openChat(t, first.agent('shared').wsUrl, { clientId: 'stays' });
-  const shared = first.agent('shared').dir;
-  const second = await startFleet(t, { agents: ['own'], dirs: ['own', shared], ready: 'settled' });
-  const reason = refusalOf(second, shared);
-  assert.equal(reason.code, 'directory.locked');
-  assert.ok(reason.message.includes(`${shared} is in use by process ${first.hostPid} `), reason.message);
-  await answers(t, second, 'own');
-  await second.stop();
-  assert.equal((await chat.ask('still here')).text, 'echo: still here');
-  assert.equal(
-    readFileSync(join(shared, '.port'), 'utf8'),
-    String(first.agent('shared').port),
-    'the loser leaves .port alone',
-  );
-  await first.stop();
-  const third = await startFleet(t, { agents: ['own'], dirs: [shared], ready: 'settled' });
-  await third.event(({ dir, state }) => dir === shared && state === 'running', 'free after the first');
-  await third.stop();
-});
+for (const isolation of isolations('thread')) {
+  test(`a second supervisor is refused the directory of the first, which goes on (${isolation})`, async (t) => {
+    const first = await startFleet(t, { agents: ['shared'], isolation });
+    const chat = await openChat(t, first.agent('shared').wsUrl, { clientId: 'stays' });
+    const shared = first.agent('shared').dir;
+    const second = await startFleet(t, {
+      agents: ['own'],
+      dirs: ['own', shared],
+      isolation,
+      ready: 'settled',
+    });
+    const reason = refusalOf(second, shared);
+    assert.equal(reason.code, 'directory.locked');
+    assert.ok(reason.message.includes(`${shared} is in use by process ${first.hostPid} `), reason.message);
+    await answers(t, second, 'own');
+    await second.stop();
+    assert.equal((await chat.ask('still here')).text, 'echo: still here');
+    assert.equal(
+      readFileSync(join(shared, '.port'), 'utf8'),
+      String(first.agent('shared').port),
+      'the loser leaves .port alone',
+    );
+    await first.stop();
+    const third = await startFleet(t, { agents: ['own'], dirs: [shared], isolation, ready: 'settled' });
+    await third.event(({ dir, state }) => dir === shared && state === 'running', 'free after the first');
+    await third.stop();
+  });
+}
 
 test('when all are refused the exit code says so', async (t) => {
   const fleet = await startFleet(t, { agents: 2, yaml: () => 'model: [', ready: 'settled' });

@@ -20,8 +20,9 @@ import SqliteDatabase from 'better-sqlite3';
 import { systemClock } from '../../src/contract/clock.ts';
 import { openDatabase } from '../../src/storage/database.ts';
 import { type Chat, type Frame, openChat } from '../fixtures/chat.ts';
-import { holdDatabase } from '../fixtures/database-holder.ts';
+import { holdDatabase, openHolder, type WaitingHolder } from '../fixtures/database-holder.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
+import { isolations } from '../fixtures/matrix.ts';
 import { mountTmpfs, whyNoMount } from '../fixtures/mounts.ts';
 
 const ECHO = 'model: { provider: echo }\n';
@@ -29,179 +30,206 @@ const SLOW = 'model: { provider: echo, delay_ms: 200 }\n';
 const REFERENCE_SQL = fileURLToPath(new URL('../fixtures/reference-agent/schema.sql', import.meta.url));
 const PAGE = Buffer.alloc(4_096, 1);
 
-test('a disk that fills in the middle of turns costs no answer', { skip: whyNoMount() }, async (t) => {
-  const disk = mountTmpfs(t, '1m');
-  const fleet = await startFleet(t, {
-    agents: ['full', 'calm'],
-    yaml: (id) => (id === 'full' ? SLOW : ECHO),
-    prepare: (place) => symlinkSync(disk, join(place, 'full')),
-  });
-  const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
-  const stays = await openChat(t, fleet.agent('full').wsUrl, { clientId: 'stays', capabilities: ['delta'] });
-  const leaves = await openChat(t, fleet.agent('full').wsUrl, {
-    clientId: 'leaves',
-    capabilities: ['delta'],
-  });
-  const turnIds = await Promise.all([stays, leaves].map((chat) => begin(chat, 'one two')));
-  fill(disk);
-  await Promise.all([stays, leaves].map((chat) => chat.frame(isLastDelta, 'end of the answer')));
-  const refused = await stays.ask('not accepted');
-  assert.equal(refused.type, 'error');
-  assert.equal(refused.code, 'storage.unavailable');
-  assert.match(String(refused.text), /openagent\.db cannot grow: the disk is full; free some space/);
-  assert.equal(refused.turn_id, undefined);
-  assert.equal((await neighbour.ask('meanwhile')).text, 'echo: meanwhile');
-  for (const chat of [stays, leaves]) assert.deepEqual(chat.frames.filter(isResponse), []);
-  leaves.close();
-  await leaves.closed();
-
-  rmSync(join(disk, 'ballast'));
-  const isHis = (index: number) => (frame: Frame) => frame.turn_id === turnIds[index];
-  const kept = await stays.frame((frame) => isResponse(frame) && isHis(0)(frame), 'kept outcome');
-  assert.equal(kept.text, 'echo: one two');
-  const back = await openChat(t, fleet.agent('full').wsUrl, { clientId: 'leaves' });
-  assert.equal((await back.frame((frame) => isResponse(frame) && isHis(1)(frame))).text, 'echo: one two');
-  assert.equal((await stays.ask('again')).text, 'echo: again');
-  assert.equal(fleet.events.filter(({ id, state }) => id === 'full' && state === 'running').length, 1);
-  await fleet.stop();
-});
-
-test('an agent whose disk is full at the start fails alone and says so', {
-  skip: whyNoMount(),
-}, async (t) => {
-  const disk = mountTmpfs(t, '256k');
-  writeFileSync(join(disk, 'openagent.yaml'), ECHO);
-  fill(disk);
-  const fleet = await startFleet(t, {
-    agents: ['calm'],
-    dirs: [disk, 'calm'],
-    ready: 'settled',
-  });
-  const told = fleet.events.findLast(({ dir, reason }) => dir === disk && reason);
-  assert.ok(told);
-  assert.match((told.reason as { message: string }).message, /no space left on device.*the disk some space/);
-  assert.equal(fleet.agent('calm').state, 'running');
-  await fleet.stop();
-});
-
-test('a database that another program locks: shortly, nobody notices; long, nothing is lost', async (t) => {
-  const fleet = await startFleet(t, {
-    agents: ['locked', 'calm'],
-    yaml: (id) => (id === 'locked' ? SLOW : ECHO),
-  });
-  const { dir, wsUrl } = fleet.agent('locked');
-  const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
-  const chat = await openChat(t, wsUrl, { clientId: 'stays', capabilities: ['delta'] });
-  const during = async (text: string, work: () => Promise<void>) => {
-    const turnId = await begin(chat, text);
-    await work();
-    const response = await chat.frame(
-      (frame) => isResponse(frame) && frame.turn_id === turnId,
-      'kept outcome',
-    );
-    assert.equal(response.text, `echo: ${text}`);
-  };
-  await during('one two', async () => {
-    const holder = await holdDatabase(t, join(dir, 'openagent.db'));
-    const asked = chat.ask('meanwhile');
-    await holder.release(1_000);
-    assert.equal((await asked).text, 'echo: meanwhile');
-  });
-  await during('three four', async () => {
-    const holder = await holdDatabase(t, join(dir, 'openagent.db'));
-    const refused = await chat.ask('not accepted');
+for (const isolation of isolations('thread')) {
+  test(`a disk that fills in the middle of turns costs no answer (${isolation})`, {
+    skip: whyNoMount(),
+  }, async (t) => {
+    const disk = mountTmpfs(t, '1m');
+    const fleet = await startFleet(t, {
+      agents: ['full', 'calm'],
+      isolation,
+      yaml: (id) => (id === 'full' ? SLOW : ECHO),
+      prepare: (place) => symlinkSync(disk, join(place, 'full')),
+    });
+    const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
+    const stays = await openChat(t, fleet.agent('full').wsUrl, {
+      clientId: 'stays',
+      capabilities: ['delta'],
+    });
+    const leaves = await openChat(t, fleet.agent('full').wsUrl, {
+      clientId: 'leaves',
+      capabilities: ['delta'],
+    });
+    const turnIds = await Promise.all([stays, leaves].map((chat) => begin(chat, 'one two')));
+    fill(disk);
+    await Promise.all([stays, leaves].map((chat) => chat.frame(isLastDelta, 'end of the answer')));
+    const refused = await stays.ask('not accepted');
+    assert.equal(refused.type, 'error');
     assert.equal(refused.code, 'storage.unavailable');
-    assert.match(String(refused.text), /locked by another program; close it, or wait/);
+    assert.match(String(refused.text), /openagent\.db cannot grow: the disk is full; free some space/);
+    assert.equal(refused.turn_id, undefined);
     assert.equal((await neighbour.ask('meanwhile')).text, 'echo: meanwhile');
-    assert.equal(chat.frames.filter(isResponse).length, 2, 'nobody is told what is not durable');
-    await holder.release();
-  });
-  assert.equal((await chat.ask('again')).text, 'echo: again');
-  await fleet.stop();
-});
+    for (const chat of [stays, leaves]) assert.deepEqual(chat.frames.filter(isResponse), []);
+    leaves.close();
+    await leaves.closed();
 
-test('a database that is locked at the start is waited for, then the agent starts again until it is free', async (t) => {
-  let path = '';
-  const options = {
-    agents: ['locked', 'calm'],
-    yaml: (id: string) =>
-      id === 'locked' ? `${ECHO}supervisor: { backoff_ms_min: 50, backoff_ms_max: 100 }\n` : ECHO,
-  };
-  const make = async (place: string) => {
-    path = join(place, 'locked/openagent.db');
-    mkdirSync(join(place, 'locked'));
-    (await openDatabase(path, systemClock)).close();
-  };
-  await t.test('shortly', async (t) => {
-    const hold = async (place: string) => {
-      await make(place);
-      const holder = await holdDatabase(t, path);
-      void holder.release(1_000);
-    };
-    const fleet = await startFleet(t, { ...options, prepare: hold });
-    const told = fleet.events.filter(({ id }) => id === 'locked');
-    assert.deepEqual(
-      told.map(({ state }) => state).filter((state) => state !== 'waiting'),
-      ['starting', 'running'],
+    rmSync(join(disk, 'ballast'));
+    const isHis = (index: number) => (frame: Frame) => frame.turn_id === turnIds[index];
+    const kept = await stays.frame((frame) => isResponse(frame) && isHis(0)(frame), 'kept outcome');
+    assert.equal(kept.text, 'echo: one two');
+    const back = await openChat(t, fleet.agent('full').wsUrl, { clientId: 'leaves' });
+    assert.equal((await back.frame((frame) => isResponse(frame) && isHis(1)(frame))).text, 'echo: one two');
+    assert.equal((await stays.ask('again')).text, 'echo: again');
+    assert.equal(fleet.events.filter(({ id, state }) => id === 'full' && state === 'running').length, 1);
+    await fleet.stop();
+  });
+}
+
+for (const isolation of isolations('thread')) {
+  test(`an agent whose disk is full at the start fails alone and says so (${isolation})`, {
+    skip: whyNoMount(),
+  }, async (t) => {
+    const disk = mountTmpfs(t, '256k');
+    writeFileSync(join(disk, 'openagent.yaml'), ECHO);
+    fill(disk);
+    const fleet = await startFleet(t, {
+      agents: ['calm'],
+      isolation,
+      dirs: [disk, 'calm'],
+      ready: 'settled',
+    });
+    const told = fleet.events.findLast(({ dir, reason }) => dir === disk && reason);
+    assert.ok(told);
+    assert.match(
+      (told.reason as { message: string }).message,
+      /no space left on device.*the disk some space/,
     );
-    await fleet.stop();
-  });
-  await t.test('long', async (t) => {
-    let release: (() => Promise<void>) | undefined;
-    const hold = async (place: string) => {
-      await make(place);
-      release = (await holdDatabase(t, path)).release;
-    };
-    const fleet = await startFleet(t, { ...options, prepare: hold, ready: 'settled' });
     assert.equal(fleet.agent('calm').state, 'running');
-    const reason = reasonOf(fleet, 'locked');
-    assert.equal(reason.code, 'storage.locked');
-    assert.match(reason.message, /openagent\.db is locked by another program; close it, or wait/);
-    await release?.();
-    await fleet.event(({ id, state }) => id === 'locked' && state === 'running', 'running');
     await fleet.stop();
   });
-});
+}
 
-test('damaged and newer databases are told apart, left untouched, and stop their agent alone', async (t) => {
-  const faults: Readonly<Record<string, (path: string) => void>> = {
-    garbage: (path) => writeFileSync(path, 'this is no database\n'.repeat(500)),
-    truncated: (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
-    scribbled: scribbleOver,
-    newer: (path) => {
-      const db = new SqliteDatabase(path);
-      db.pragma('user_version = 99');
-      db.close();
-    },
-    fine: () => {},
-  };
-  const before: Record<string, Buffer> = {};
-  const fleet = await startFleet(t, {
-    agents: Object.keys(faults),
-    prepare: async (place) => {
-      for (const [id, fault] of Object.entries(faults)) {
-        mkdirSync(join(place, id));
-        const path = join(place, id, 'openagent.db');
-        await makeFullDatabase(path);
-        fault(path);
-        before[id] = readFileSync(path);
-      }
-    },
-    ready: 'settled',
+for (const isolation of isolations('thread')) {
+  test(`a database that another program locks: shortly, nobody notices; long, nothing is lost (${isolation})`, async (t) => {
+    const fleet = await startFleet(t, {
+      agents: ['locked', 'calm'],
+      isolation,
+      yaml: (id) => (id === 'locked' ? SLOW : ECHO),
+    });
+    const { dir, wsUrl } = fleet.agent('locked');
+    const neighbour = await openChat(t, fleet.agent('calm').wsUrl, { clientId: 'neighbour' });
+    const chat = await openChat(t, wsUrl, { clientId: 'stays', capabilities: ['delta'] });
+    /** The turn has begun when the lock is taken, and cannot end before. */
+    const during = async (text: string, work: (holder: WaitingHolder) => Promise<void>) => {
+      const holder = await openHolder(t, join(dir, 'openagent.db'));
+      const turnId = await begin(chat, text);
+      await holder.hold();
+      await work(holder);
+      const response = await chat.frame(
+        (frame) => isResponse(frame) && frame.turn_id === turnId,
+        'kept outcome',
+      );
+      assert.equal(response.text, `echo: ${text}`);
+    };
+    await during('one two', async (holder) => {
+      const asked = chat.ask('meanwhile');
+      await holder.release(1_000);
+      assert.equal((await asked).text, 'echo: meanwhile');
+    });
+    await during('three four', async (holder) => {
+      const refused = await chat.ask('not accepted');
+      assert.equal(refused.code, 'storage.unavailable');
+      assert.match(String(refused.text), /locked by another program; close it, or wait/);
+      assert.equal((await neighbour.ask('meanwhile')).text, 'echo: meanwhile');
+      assert.equal(chat.frames.filter(isResponse).length, 2, 'nobody is told what is not durable');
+      await holder.release();
+    });
+    assert.equal((await chat.ask('again')).text, 'echo: again');
+    await fleet.stop();
   });
-  for (const id of ['garbage', 'truncated', 'scribbled']) {
-    assert.equal(fleet.agent(id).state, 'quarantined', fleet.output());
-    assert.equal(reasonOf(fleet, id).code, 'storage.corrupt');
-    assert.match(reasonOf(fleet, id).message, /openagent\.db is .*; restore a backup, or move the file away/);
-  }
-  assert.equal(reasonOf(fleet, 'newer').code, 'storage.version');
-  assert.match(reasonOf(fleet, 'newer').message, /schema 99.*: run that version, or restore a backup/);
-  for (const id of ['garbage', 'truncated', 'newer'])
-    assert.deepEqual(readFileSync(join(fleet.place, id, 'openagent.db')), before[id]);
-  const chat = await openChat(t, fleet.agent('fine').wsUrl, { clientId: 'asks' });
-  assert.equal((await chat.ask('hello')).text, 'echo: hello');
-  await fleet.stop();
-});
+}
+
+for (const isolation of isolations('thread')) {
+  test(`a database that is locked at the start is waited for, then the agent starts again until it is free (${isolation})`, async (t) => {
+    let path = '';
+    const options = {
+      agents: ['locked', 'calm'],
+      isolation,
+      yaml: (id: string) =>
+        id === 'locked' ? `${ECHO}supervisor: { backoff_ms_min: 50, backoff_ms_max: 100 }\n` : ECHO,
+    };
+    const make = async (place: string) => {
+      path = join(place, 'locked/openagent.db');
+      mkdirSync(join(place, 'locked'));
+      (await openDatabase(path, systemClock)).close();
+    };
+    await t.test('shortly', async (t) => {
+      const hold = async (place: string) => {
+        await make(place);
+        const holder = await holdDatabase(t, path);
+        void holder.release(1_000);
+      };
+      const fleet = await startFleet(t, { ...options, prepare: hold });
+      const told = fleet.events.filter(({ id }) => id === 'locked');
+      assert.deepEqual(
+        told.map(({ state }) => state).filter((state) => state !== 'waiting'),
+        ['starting', 'running'],
+      );
+      await fleet.stop();
+    });
+    await t.test('long', async (t) => {
+      let release: (() => Promise<void>) | undefined;
+      const hold = async (place: string) => {
+        await make(place);
+        release = (await holdDatabase(t, path)).release;
+      };
+      const fleet = await startFleet(t, { ...options, prepare: hold, ready: 'settled' });
+      assert.equal(fleet.agent('calm').state, 'running');
+      const reason = reasonOf(fleet, 'locked');
+      assert.equal(reason.code, 'storage.locked');
+      assert.match(reason.message, /openagent\.db is locked by another program; close it, or wait/);
+      await release?.();
+      await fleet.event(({ id, state }) => id === 'locked' && state === 'running', 'running');
+      await fleet.stop();
+    });
+  });
+}
+
+for (const isolation of isolations('thread')) {
+  test(`damaged and newer databases are told apart, left untouched, and stop their agent alone (${isolation})`, async (t) => {
+    const faults: Readonly<Record<string, (path: string) => void>> = {
+      garbage: (path) => writeFileSync(path, 'this is no database\n'.repeat(500)),
+      truncated: (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
+      scribbled: scribbleOver,
+      newer: (path) => {
+        const db = new SqliteDatabase(path);
+        db.pragma('user_version = 99');
+        db.close();
+      },
+      fine: () => {},
+    };
+    const before: Record<string, Buffer> = {};
+    const fleet = await startFleet(t, {
+      agents: Object.keys(faults),
+      isolation,
+      prepare: async (place) => {
+        for (const [id, fault] of Object.entries(faults)) {
+          mkdirSync(join(place, id));
+          const path = join(place, id, 'openagent.db');
+          await makeFullDatabase(path);
+          fault(path);
+          before[id] = readFileSync(path);
+        }
+      },
+      ready: 'settled',
+    });
+    for (const id of ['garbage', 'truncated', 'scribbled']) {
+      assert.equal(fleet.agent(id).state, 'quarantined', fleet.output());
+      assert.equal(reasonOf(fleet, id).code, 'storage.corrupt');
+      assert.match(
+        reasonOf(fleet, id).message,
+        /openagent\.db is .*; restore a backup, or move the file away/,
+      );
+    }
+    assert.equal(reasonOf(fleet, 'newer').code, 'storage.version');
+    assert.match(reasonOf(fleet, 'newer').message, /schema 99.*: run that version, or restore a backup/);
+    for (const id of ['garbage', 'truncated', 'newer'])
+      assert.deepEqual(readFileSync(join(fleet.place, id, 'openagent.db')), before[id]);
+    const chat = await openChat(t, fleet.agent('fine').wsUrl, { clientId: 'asks' });
+    assert.equal((await chat.ask('hello')).text, 'echo: hello');
+    await fleet.stop();
+  });
+}
 
 test('a database made by the reference opens, keeps its rows and serves turns', async (t) => {
   const month = new Date().toISOString().slice(0, 7);

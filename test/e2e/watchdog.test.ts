@@ -10,16 +10,16 @@ import { isType, type Told } from '../fixtures/command.ts';
 import { type FleetProcess, type FleetProcessOptions, startFleet } from '../fixtures/fleet-process.ts';
 import { connectClients } from '../fixtures/load-clients.ts';
 import { checkPromises } from '../fixtures/load-promises.ts';
+import { isolations } from '../fixtures/matrix.ts';
 
 const KILLER = fileURLToPath(new URL('../fixtures/bridges/killer.mjs', import.meta.url));
 const EXIT_HOST_LOST = 5;
 
 const DEATHS = [
-  { signal: 'SIGABRT', isolation: 'thread' },
-  { signal: 'SIGSEGV', isolation: 'thread' },
-  { signal: 'SIGKILL', isolation: 'thread' },
-  { signal: 'SIGKILL', isolation: 'process' },
-] as const;
+  ...isolations('thread').map((isolation) => ({ signal: 'SIGABRT', isolation }) as const),
+  ...isolations('thread').map((isolation) => ({ signal: 'SIGSEGV', isolation }) as const),
+  ...isolations('thread', 'process').map((isolation) => ({ signal: 'SIGKILL', isolation }) as const),
+];
 
 for (const { signal, isolation } of DEATHS) {
   test(`a host that dies by ${signal} is followed by another that breaks no promise (${isolation})`, async (t) => {
@@ -125,19 +125,21 @@ test('a stop that comes while no host runs ends the launcher', async (t) => {
   assert.deepEqual(fleet.processes(), []);
 });
 
-test('the launcher dies: agents go on, it is said once, and SIGTERM to the host still drains', async (t) => {
-  const fleet = await startFleet(t, { agents: 2 });
-  process.kill(fleet.pid, 'SIGKILL');
-  const { pid } = await fleet.event(isType('unwatched'), 'unwatched');
-  assert.equal(pid, fleet.hostPid);
-  for (const id of fleet.ids) assert.equal((await fetch(`${fleet.agent(id).url}/api/health`)).status, 200);
-  process.kill(fleet.hostPid, 'SIGTERM');
-  await fleet.exit;
-  assert.equal(fleet.events.filter(isType('unwatched')).length, 1);
-  assert.equal(fleet.events.at(-1)?.type, 'stopped');
-  assert.equal(fleet.events.at(-1)?.exit_code, 0);
-  assert.deepEqual(fleet.processes(), []);
-});
+for (const isolation of isolations('thread')) {
+  test(`the launcher dies: agents go on, it is said once, and SIGTERM to the host still drains (${isolation})`, async (t) => {
+    const fleet = await startFleet(t, { agents: 2, isolation });
+    process.kill(fleet.pid, 'SIGKILL');
+    const { pid } = await fleet.event(isType('unwatched'), 'unwatched');
+    assert.equal(pid, fleet.hostPid);
+    for (const id of fleet.ids) assert.equal((await fetch(`${fleet.agent(id).url}/api/health`)).status, 200);
+    process.kill(fleet.hostPid, 'SIGTERM');
+    await fleet.exit;
+    assert.equal(fleet.events.filter(isType('unwatched')).length, 1);
+    assert.equal(fleet.events.at(-1)?.type, 'stopped');
+    assert.equal(fleet.events.at(-1)?.exit_code, 0);
+    assert.deepEqual(fleet.processes(), []);
+  });
+}
 
 test('--no-watchdog is one process: it drains as ever, and stays dead when it dies', async (t) => {
   const fleet = await startFleet(t, { args: ['--no-watchdog'] });
