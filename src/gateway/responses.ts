@@ -15,7 +15,6 @@ export interface Asked {
   readonly allowedOrigin: string;
   readonly acceptEncoding: string;
   readonly ifNoneMatch: string;
-  readonly startedMs: number;
 }
 
 type AnyReply = JsonReply<unknown> | BytesReply;
@@ -45,7 +44,7 @@ export function jsonResponse(output: unknown, origin: string): HttpResponse {
 }
 
 export function isReply(output: unknown): output is AnyReply {
-  return typeof output === 'object' && output !== null && REPLY in output;
+  return typeof output === 'object' && output !== null && (output as Partial<AnyReply>)[REPLY] !== undefined;
 }
 
 /** `watch` is given a streamed body, and gives back one that tells of its failures. */

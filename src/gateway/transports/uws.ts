@@ -209,7 +209,7 @@ function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest): void 
     response = shared.app.handle(request);
     if (!(response instanceof Promise)) {
       const isHead = request.method === 'HEAD';
-      if (!isStreamed(response, isHead)) {
+      if (typeof response.body === 'string' || !isStreamed(response, isHead)) {
         request.release();
         writeWhole(res, response, isHead);
         return;
