@@ -127,7 +127,9 @@ export class Uploads {
       return stored;
     } catch (cause) {
       const error = toUploadError(cause);
-      log.warn('upload.failed', { error });
+      // What was foreseen needs no stack.
+      const reason = AppError.is(error) ? { code: error.code, error: error.message } : { error };
+      log.warn('upload.failed', reason);
       // The failure is what has to be told, not what cleaning up after it may meet.
       await incoming?.discard().catch((problem: unknown) => log.warn('upload.discard_failed', { problem }));
       throw error;
