@@ -25,6 +25,7 @@ import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import type { AgentResources } from './agent.machine.ts';
 import { type Bound, createServices } from './agent-services.ts';
+import type { AgentVault } from './agent-vault.ts';
 import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { createFileServices, type FileServices } from './file-services.ts';
@@ -50,6 +51,9 @@ export async function openAgent(agent: AgentPort): Promise<AgentResources> {
   // The supervisor holds the lock of the directory. A process can outlive its supervisor, and its successor must not write beside it.
   const writer = init.isolation === 'process' ? await lockForWriting(init, clock) : undefined;
   const log = openLog(init, clock);
+  agent.onNotice((notice) => {
+    if (notice.type === 'log.level') log.setLevel(notice.level);
+  });
   try {
     const resources = await openOn(agent, clock, log);
     return {
@@ -232,7 +236,7 @@ async function serve(
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
   const timers = [heartbeat, maintenance, parts.files];
   const bridges = await startUserBridges(parts, port);
-  return toResources(parts, { transport, port, note, bridges, timers });
+  return toResources(parts, { transport, port, note, bridges, timers, vault: services.vault });
 }
 
 interface Running {
@@ -241,6 +245,7 @@ interface Running {
   readonly note: string | undefined;
   readonly bridges: BridgeRunner;
   readonly timers: readonly { stop(): void }[];
+  readonly vault: AgentVault;
 }
 
 function toResources(parts: Parts, running: Running): AgentResources {
@@ -266,6 +271,7 @@ function toResources(parts: Parts, running: Running): AgentResources {
         children.stop(Math.min(CHILD_TERM_MS, closeMs * CHILD_TERM_SHARE)),
       ]);
       agent.report({ type: 'worker.transportClosed' });
+      await running.vault.close();
       const isDurable = await journal.close(closeMs * WRITE_SHARE);
       db.close();
       log.info('server.stop', { agent: settings.name, reason, durable: isDurable });

@@ -47,7 +47,11 @@ const WHOLE_MAX = 2 ** 31 - 1;
 /** 1 TiB. */
 const MEMORY_MB_MAX = 1_048_576;
 
+/** Marks a key whose value is never shown. */
+export const SECRET = 'secret';
+
 const text = (expected = 'text') => z.preprocess(toText, z.string(expected));
+const secret = () => text().meta({ [SECRET]: true });
 const flag = () => z.preprocess(toFlag, z.boolean('true or false'));
 const amount = () =>
   z.preprocess(toNumber, z.number('a number of 0 or more').min(0, 'a number of 0 or more'));
@@ -63,7 +67,7 @@ function whole(min: number, max = WHOLE_MAX, expected = `a whole number from ${m
 const model = section({
   provider: z.enum(MODEL_PROVIDERS, `one of ${MODEL_PROVIDERS.join(', ')}`).nullish(),
   model_id: text().nullish(),
-  api_key: text().nullish(),
+  api_key: secret().nullish(),
   base_url: text().nullish(),
   permission_mode: text().nullish(),
   monthly_budget: amount().nullish(),
@@ -79,7 +83,7 @@ const model = section({
 });
 
 const provider = section({
-  api_key: text().nullish(),
+  api_key: secret().nullish(),
   base_url: text().nullish(),
   models: z.array(z.unknown(), 'a list of models').nullish(),
   disabled_models: textList('a list of model names').nullish(),
@@ -107,7 +111,7 @@ const ORIGIN = 'an origin such as https://app.example.org (scheme, host, optiona
 const websocket = section({
   host: text('a host name or address').nullish(),
   port: whole(0, 65_535, 'a number from 0 to 65535').nullish(),
-  token: text().nullish(),
+  token: secret().nullish(),
   model: z.unknown().optional(),
   allowed_hosts: textList(
     'a list of host names',
@@ -130,12 +134,12 @@ const USERS = 'a list of user ids';
 const channels = section({
   websocket: websocket.nullish(),
   telegram: section({
-    token: text().nullish(),
+    token: secret().nullish(),
     allowed_users: textList(USERS).nullish(),
     model: z.unknown().optional(),
   }).nullish(),
   discord: section({
-    token: text().nullish(),
+    token: secret().nullish(),
     allowed_users: textList(USERS).nullish(),
     allowed_guilds: textList('a list of guild ids').nullish(),
     listen_channels: textList('a list of channel ids').nullish(),
@@ -144,7 +148,7 @@ const channels = section({
   }).nullish(),
   whatsapp: section({
     green_api_id: text().nullish(),
-    green_api_token: text().nullish(),
+    green_api_token: secret().nullish(),
     allowed_users: textList(USERS).nullish(),
     model: z.unknown().optional(),
   }).nullish(),
@@ -176,6 +180,7 @@ const supervisor = section({
   memory_hard_mb: whole(1, MEMORY_MB_MAX).nullish(),
   isolation: oneOf(ISOLATIONS).nullish(),
   transport: oneOf(TRANSPORTS).nullish(),
+  config_versions: whole(0, 1_000).nullish(),
 });
 
 export type LimitName = keyof typeof DEFAULT_LIMITS;

@@ -61,6 +61,9 @@ export const ERRORS = {
   'config.invalid': { status: 422, retryable: false },
   'config.variable_missing': { status: 422, retryable: false },
   'config.unreadable': { status: 500, retryable: false },
+  'config.conflict': { status: 409, retryable: false },
+  'config.linked': { status: 409, retryable: false },
+  'config.version_unknown': { status: 404, retryable: false },
   // Only ever a warning: an unknown key, a key given twice, a setting without effect
   'config.doubtful': { status: 422, retryable: false },
   'directory.not_agent': { status: 422, retryable: false },

@@ -69,9 +69,8 @@ export type HostMessage = AnswerMessage | NoticeMessage;
 export const HOST_LINK_LIMITS = {
   /** Questions of one agent without answer. */
   openQuestions: 64,
-  /** Characters of a question's texts and keys together; a JSON body has at most half as many bytes by default. */
-  questionChars: 2 * 1024 * 1024,
-  /** Values in it. */
-  questionValues: 200_000,
-  questionDepth: 100,
+  /** Of one question, its texts and keys together. */
+  chars: 2 * 1024 * 1024,
+  values: 200_000,
+  depth: 100,
 } as const;

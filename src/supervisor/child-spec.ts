@@ -30,6 +30,8 @@ export interface ChildSpec {
   readonly memorySoftBytes: number | undefined;
   /** Held once: interrupted and restarted. */
   readonly memoryHardBytes: number | undefined;
+  /** Earlier contents of its configuration that are kept. */
+  readonly configVersions: number;
 }
 
 export const DEFAULT_SPEC = {
@@ -46,6 +48,7 @@ export const DEFAULT_SPEC = {
   nativeStallMs: 60_000,
   memorySoftBytes: undefined,
   memoryHardBytes: undefined,
+  configVersions: 10,
 } as const satisfies Omit<ChildSpec, 'id' | 'dir'>;
 
 /** The rungs of the kill ladder after `drainMs + closeMs`, the time the worker itself plans by. */

@@ -11,6 +11,7 @@ import {
   QUESTIONS,
   type QuestionType,
 } from '../contract/host-link.ts';
+import { isPlainObject, jsonProblem } from '../contract/json-value.ts';
 
 /** Who asks. */
 export interface AskingAgent {
@@ -68,7 +69,7 @@ export function createQuestionDesk({ agent, answer, send, onDefect }: QuestionDe
 
   return {
     take: (message) => {
-      if (!isPlain(message) || message.type !== 'worker.ask') return 'other';
+      if (!isPlainObject(message) || message.type !== 'worker.ask') return 'other';
       const { ask } = message;
       if (!Number.isSafeInteger(ask) || (ask as number) < 1 || open.has(ask as number)) return 'odd';
       const question = toQuestion(message.question);
@@ -91,8 +92,9 @@ export function createQuestionDesk({ agent, answer, send, onDefect }: QuestionDe
 
 /** A question of the table with its fields and no other, made anew. */
 export function toQuestion(value: unknown): HostQuestion | undefined {
-  if (!isPlain(value) || typeof value.type !== 'string' || !Object.hasOwn(QUESTIONS, value.type)) return;
-  if (!isSmallJson(value)) return;
+  if (!isPlainObject(value) || typeof value.type !== 'string' || !Object.hasOwn(QUESTIONS, value.type))
+    return;
+  if (jsonProblem(value, HOST_LINK_LIMITS) !== undefined) return;
   const fields: Readonly<Record<string, string>> = QUESTIONS[value.type as QuestionType];
   const question: Record<string, unknown> = { type: value.type };
   for (const [name, kind] of Object.entries(fields)) {
@@ -107,39 +109,4 @@ export function toQuestion(value: unknown): HostQuestion | undefined {
 function isKind(value: unknown, kind: string): boolean {
   if (kind === 'json') return value !== undefined;
   return kind.startsWith('text') ? typeof value === 'string' : Number.isSafeInteger(value);
-}
-
-/** Only what JSON can say, and a bounded amount of it; without recursion, since its depth is somebody else's choice. */
-function isSmallJson(root: unknown): boolean {
-  let values = 0;
-  let chars = 0;
-  const left: { readonly value: unknown; readonly depth: number }[] = [{ value: root, depth: 0 }];
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    const { value, depth } = next;
-    values += 1;
-    if (values + left.length > HOST_LINK_LIMITS.questionValues) return false;
-    if (depth > HOST_LINK_LIMITS.questionDepth) return false;
-    if (typeof value === 'string') chars += value.length;
-    else if (Array.isArray(value)) {
-      if (value.length > HOST_LINK_LIMITS.questionValues) return false;
-      for (const item of value) left.push({ value: item, depth: depth + 1 });
-    } else if (isPlain(value)) {
-      for (const [key, item] of Object.entries(value)) {
-        chars += key.length;
-        left.push({ value: item, depth: depth + 1 });
-      }
-    } else if (!isScalar(value)) return false;
-    if (chars > HOST_LINK_LIMITS.questionChars) return false;
-  }
-  return true;
-}
-
-function isScalar(value: unknown): boolean {
-  return value === null || value === undefined || typeof value === 'boolean' || Number.isFinite(value);
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -8,9 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import { acquireDirectoryLock } from '../storage/directory-lock.ts';
+import { answerBy, configAnswers } from './answer-questions.ts';
 import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line.ts';
 import { loadAgent } from './config/load-agent.ts';
+import { openConfig } from './config-store/open-config.ts';
 import { discover } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { AgentStatus } from './fleet.ts';
@@ -22,6 +24,7 @@ import { type Run, type RunEnd, runAgents } from './run-agents.ts';
 import { startFleet } from './start-fleet.ts';
 import { createStopSignals } from './stop-signals.ts';
 import { readTokenOption } from './token-option.ts';
+import { createFleetVaults } from './vault-watch/fleet-vaults.ts';
 import { type Aftermath, createAftermath } from './watchdog-aftermath.ts';
 import { channelOf, connectWatchdog, type LauncherSignal, type Watchdog } from './watchdog-link.ts';
 
@@ -141,10 +144,19 @@ function start(
   };
   /** As given: the id is the base name of that, not of what a symbolic link leads to. */
   const dirById = new Map<string, string>();
+  const loadOptions = { env: process.env, homeDir: homedir(), overrides };
+  const config = openConfig(loadOptions, systemClock, () => fleet);
+  const vaults = createFleetVaults({
+    clock: systemClock,
+    notify: (id, notice) => fleet.notify(id, notice),
+    onDefect: report.defect,
+  });
   const load = async (dir: string) => {
-    const loaded = await loadAgent(dir, { env: process.env, homeDir: homedir(), overrides });
+    const loaded = await loadAgent(dir, loadOptions);
     const { id } = loaded.prepared.spec;
     dirById.set(id, dir);
+    config.started(loaded.prepared);
+    vaults.prepared(loaded.prepared);
     const past = aftermath.takePast(id);
     return past === undefined ? loaded : { ...loaded, prepared: { ...loaded.prepared, past } };
   };
@@ -159,8 +171,10 @@ function start(
     onRecord: (id, past) => aftermath.keeper.record(id, past),
     prepareAgain: async ({ spec }) => (await load(dirById.get(spec.id) ?? spec.dir)).prepared,
     onOutput: report.output,
+    onQuestion: answerBy({ ...configAnswers(config.store), ...vaults.answers }),
     onDefect: report.defect,
   });
+  fleet.subscribe(vaults.note);
   return runAgents({
     discover: async () => {
       const found = await discover(dirs, process.cwd());

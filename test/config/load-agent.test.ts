@@ -69,7 +69,7 @@ test('supervisor and logging sections are taken over', async (t) => {
   const { spec, settings, isolation, transport } = await load(
     t,
     `supervisor: { restart: transient, intensity: 0, period_ms: 2, backoff_ms_min: 3, backoff_ms_max: 4,
-  stable_ms: 5, start_timeout_ms: 6, drain_ms: 7, close_ms: 8, hang_ms: 900, native_stall_ms: 1000, isolation: process, transport: node }
+  stable_ms: 5, start_timeout_ms: 6, drain_ms: 7, close_ms: 8, hang_ms: 900, native_stall_ms: 1000, isolation: process, transport: node, config_versions: 3 }
 logging: { level: debug, rotate_bytes: 1_000_000, keep_files: 2 }
 `,
   );
@@ -88,6 +88,7 @@ logging: { level: debug, rotate_bytes: 1_000_000, keep_files: 2 }
     nativeStallMs: 1_000,
     memorySoftBytes: undefined,
     memoryHardBytes: undefined,
+    configVersions: 3,
   });
   assert.deepEqual([id, isolation, transport], ['someone', 'process', 'node']);
   assert.match(dir, /\/someone$/);

@@ -26,7 +26,16 @@ export async function loadAgent(
 ): Promise<{ prepared: PreparedAgent; warnings: readonly WireError[] }> {
   const file = join(resolve(dir), CONFIG_NAME);
   const source = await readConfig(file);
-  const agent = { id: basename(resolve(dir)), dir: await realpath(dir) };
+  return prepareAgent({ id: basename(resolve(dir)), dir: await realpath(dir) }, file, source, options);
+}
+
+/** What a configuration of this text would be, wherever it stands; `file` is how messages call it. */
+export function prepareAgent(
+  agent: { readonly id: string; readonly dir: string },
+  file: string,
+  source: string,
+  options: LoadOptions,
+): { prepared: PreparedAgent; warnings: readonly WireError[] } {
   const parsed = parseConfig(file, source, options.env);
   const { config, warnings } = validateConfig(file, parsed);
   const settings = resolveSettings(agent, config, parsed.data, options);

@@ -56,13 +56,52 @@ export function parseConfig(
   };
 }
 
+/** The document as it stands, variables not put in, its syntax checked. */
+export function parseRawConfig(file: string, source: string): { document: Document; data: unknown } {
+  const places = new LineCounter();
+  const document = readDocument(file, source, places, true);
+  if (document.errors.length > 0) {
+    throw syntaxError(file, source, document, (offset) => {
+      const { line, col } = places.linePos(offset);
+      return { line: Math.max(1, line), column: Math.max(1, col) };
+    });
+  }
+  return { document, data: toRawData(file, document) };
+}
+
+/** Numbers that a client's JSON could not hold are texts in it. The document itself is left as it is. */
+function toRawData(file: string, document: Document): unknown {
+  const changed: { readonly scalar: Scalar; readonly value: unknown }[] = [];
+  visit(document, {
+    Scalar: (key, scalar) => {
+      const { value, source } = scalar;
+      if (key === 'key' || (typeof value !== 'bigint' && typeof value !== 'number')) return;
+      // JSON has no -0.
+      scalar.value = Number(value) + 0;
+      keepDigits(scalar);
+      if (!isExact(scalar.value)) scalar.value = source ?? String(value);
+      changed.push({ scalar, value });
+    },
+  });
+  const data = toData(file, document);
+  for (const { scalar, value } of changed) scalar.value = value;
+  return data;
+}
+
+function isExact(value: unknown): boolean {
+  if (typeof value !== 'number') return true;
+  return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
+}
+
 /** YAML 1.2 with merge keys; a key given twice is a warning later, because the reference takes the last one. */
-function readDocument(file: string, source: string, lineCounter: LineCounter): Document {
+function readDocument(file: string, source: string, lineCounter: LineCounter, intAsBigInt = false): Document {
   try {
     return parseDocument(source, {
       lineCounter,
       merge: true,
       uniqueKeys: false,
+      // To be written again as they stand, digit by digit.
+      intAsBigInt,
       prettyErrors: false,
       logLevel: 'error',
     });

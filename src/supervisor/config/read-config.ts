@@ -10,6 +10,11 @@ export const CONFIG_BYTES_MAX = 1024 * 1024;
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 export async function readConfig(file: string): Promise<string> {
+  return (await readConfigBytes(file)).toString('utf8');
+}
+
+/** As they stand, for whoever writes them back. */
+export async function readConfigBytes(file: string): Promise<Buffer> {
   try {
     const handle = await open(file, OPEN_FLAGS);
     try {
@@ -23,7 +28,7 @@ export async function readConfig(file: string): Promise<string> {
   }
 }
 
-async function readBounded(file: string, handle: FileHandle): Promise<string> {
+async function readBounded(file: string, handle: FileHandle): Promise<Buffer> {
   const found = await handle.stat();
   if (!found.isFile()) throw unreadable(file, 'it is not a regular file');
   if (found.size > CONFIG_BYTES_MAX) {
@@ -36,7 +41,7 @@ async function readBounded(file: string, handle: FileHandle): Promise<string> {
     if (bytesRead === 0) break;
     length += bytesRead;
   }
-  return buffer.toString('utf8', 0, length);
+  return buffer.subarray(0, length);
 }
 
 function unreadable(file: string, why: string, cause?: unknown): AppError {

@@ -83,6 +83,7 @@ export function resolveSpec(id: string, dir: string, section: Config['supervisor
     nativeStallMs: section?.native_stall_ms ?? DEFAULT_SPEC.nativeStallMs,
     memorySoftBytes: toBytes(section?.memory_soft_mb),
     memoryHardBytes: toBytes(section?.memory_hard_mb),
+    configVersions: section?.config_versions ?? DEFAULT_SPEC.configVersions,
   };
 }
 

@@ -51,13 +51,13 @@ function isSecretFlag(value: unknown): boolean {
 function addParts(found: Set<string>, value: string): void {
   const scheme = /^(?:Bearer|Basic|Token)\s+(\S+)$/i.exec(value);
   add(found, scheme?.[1]);
-  for (const [, userinfo = ''] of value.matchAll(/[a-z][a-z0-9+.-]*:\/\/([^/?#\s@]+)@/gi)) {
+  for (const [, userinfo = ''] of value.matchAll(/:\/\/([^/?#\s@]+)@/g)) {
     const password = userinfo.slice(userinfo.indexOf(':') + 1);
     add(found, userinfo);
     add(found, password);
     add(found, decoded(password));
   }
-  for (const [, name = '', secret] of value.matchAll(/([a-z0-9_-]+)=([^&\s#]+)/gi)) {
+  for (const [, name = '', secret] of value.matchAll(/(?<![a-z0-9_-])([a-z0-9_-]+)=([^&\s#]+)/gi)) {
     if (isSecretKey(name)) add(found, secret);
   }
 }

@@ -21,12 +21,16 @@ export function substitute(
   if (!text.includes('${')) return undefined;
   const used: { name: string; value: string }[] = [];
   const missing: string[] = [];
-  const result = text.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
+  // No variable ends behind the last brace; each search for one there would run to the end of the text.
+  const end = text.lastIndexOf('}') + 1;
+  const result = text.slice(0, end).replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
     const set = Object.hasOwn(env, name) ? env[name] : undefined;
     const value = fallback !== undefined && (set === undefined || set === '') ? fallback : set;
     if (value === undefined) missing.push(name);
     else used.push({ name, value });
     return value ?? '';
   });
-  return { text: result, used, missing, odd: NEARLY.exec(text)?.[0] };
+  // Without what was understood, so that the search ends at the first hit instead of trying each against the whole text.
+  const rest = text.slice(0, end).replace(VARIABLE, '') + text.slice(end);
+  return { text: result + text.slice(end), used, missing, odd: NEARLY.exec(rest)?.[0] };
 }

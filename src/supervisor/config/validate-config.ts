@@ -8,7 +8,7 @@ import type { WireError } from '../../contract/errors.ts';
 import { closestWord } from './closest.ts';
 import { type ConfigProblem, configError, configWarning, keyOf } from './config-problem.ts';
 import type { ParsedConfig } from './parse-config.ts';
-import { isSecretKey } from './secrets.ts';
+import { maskText, type Place, placeOfKey, ROOT, wholeSecret } from './secret-places.ts';
 
 const SHOWN_CHARS = 40;
 
@@ -53,9 +53,14 @@ function describe(value: unknown, path: Path): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  if (path.some((step) => isSecretKey(String(step)))) return 'a value that is not shown';
+  const place = path.reduce<Place>(
+    (parent, step) => (typeof step === 'number' ? parent : placeOfKey(parent, String(step))),
+    ROOT,
+  );
+  if (wholeSecret(value, place) !== undefined) return 'a value that is not shown';
   if (typeof value !== 'string') return String(value);
-  return JSON.stringify(value.length > SHOWN_CHARS ? `${value.slice(0, SHOWN_CHARS)}…` : value);
+  const shown = maskText(value, place);
+  return JSON.stringify(shown.length > SHOWN_CHARS ? `${shown.slice(0, SHOWN_CHARS)}…` : shown);
 }
 
 function unknownKeys(parsed: ParsedConfig): ConfigProblem[] {

@@ -1,0 +1,95 @@
+/**
+ * Brings a changed configuration to the agent that runs: the log's level at once, its model by a restart of ours, for
+ * clients expect a model to change without asking for one. Everything else waits for the next start.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock, TimerHandle } from '../../contract/clock.ts';
+import type { ConfigApplied } from '../../contract/config-answers.ts';
+import type { HostNotice } from '../../contract/host-link.ts';
+import type { PreparedAgent } from '../fleet.ts';
+
+/** Clients write providers and model one after the other, and read again; one restart serves them all. */
+const RESTART_DELAY_MS = 500;
+/** As the reference's clients expect: these need no restart that somebody has to ask for. */
+const APPLIED_BY_US: readonly (string | undefined)[] = ['model', 'providers'];
+
+export interface ConfigApplierOptions {
+  readonly clock: Clock;
+  notify(id: string, notice: HostNotice): void;
+  restart(id: string): void;
+}
+
+export interface ConfigApplier {
+  /** The agent is about to start with this. */
+  started(prepared: PreparedAgent): void;
+  apply(
+    prepared: PreparedAgent,
+    section: string | undefined,
+  ): {
+    readonly applied: ConfigApplied;
+    readonly restartRequired: boolean;
+  };
+}
+
+export function createConfigApplier({ clock, notify, restart }: ConfigApplierOptions): ConfigApplier {
+  /** What each agent runs with. */
+  const running = new Map<string, PreparedAgent>();
+  const timers = new Map<string, TimerHandle>();
+
+  const restartSoon = (id: string, wanted: PreparedAgent): void => {
+    const known = timers.get(id);
+    if (known !== undefined) clock.clearTimeout(known);
+    const timer = clock.setTimeout(() => {
+      timers.delete(id);
+      const now = running.get(id);
+      // It may have been restarted meanwhile, for whatever reason.
+      if (now !== undefined && !isSameModel(now, wanted)) restart(id);
+    }, RESTART_DELAY_MS);
+    // A host that is about to end need not wait for it.
+    (timer as { unref?: () => void }).unref?.();
+    timers.set(id, timer);
+  };
+
+  const setLevel = (was: PreparedAgent, { settings }: PreparedAgent): boolean => {
+    const { level } = settings.logging;
+    if (was.settings.logging.level === level) return false;
+    const { id } = was.spec;
+    notify(id, { type: 'log.level', level });
+    const logging = { ...was.settings.logging, level };
+    running.set(id, { ...was, settings: { ...was.settings, logging } });
+    return true;
+  };
+
+  return {
+    started: (prepared) => void running.set(prepared.spec.id, prepared),
+    apply: (prepared, section) => {
+      const { id } = prepared.spec;
+      const was = running.get(id);
+      const isLive = was !== undefined && setLevel(was, prepared);
+      if (APPLIED_BY_US.includes(section)) {
+        if (was === undefined || isSameModel(was, prepared))
+          return { applied: 'nothing', restartRequired: false };
+        restartSoon(id, prepared);
+        return { applied: 'restart', restartRequired: false };
+      }
+      if (section === 'logging' && was !== undefined && isSameLog(was, prepared)) {
+        return { applied: isLive ? 'live' : 'nothing', restartRequired: false };
+      }
+      return { applied: 'next start', restartRequired: true };
+    },
+  };
+}
+
+function isSameModel(a: PreparedAgent, b: PreparedAgent): boolean {
+  return isDeepStrictEqual(modelOf(a), modelOf(b));
+}
+
+/** All that an agent's models are made of. */
+function modelOf({ settings }: PreparedAgent): unknown {
+  return [settings.model, (settings as { readonly providers?: unknown }).providers];
+}
+
+/** But for the level. */
+function isSameLog(a: PreparedAgent, b: PreparedAgent): boolean {
+  return isDeepStrictEqual({ ...a.settings.logging, level: '' }, { ...b.settings.logging, level: '' });
+}
