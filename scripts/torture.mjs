@@ -15,7 +15,7 @@ import { runTests, testFiles } from './run-tests.mjs';
 const RUNS = 200;
 const FILE_MS = 60 * 60_000;
 const FILES =
-  /^test\/(fault|machine)\/|property|kill-nine|restart-under-load|host-death|crashes|watchdog|storage-faults|refusals/;
+  /^test\/(fault|machine|fuzz)\/|property|kill-nine|restart-under-load|host-death|crashes|watchdog|storage-faults|refusals/;
 /** Nothing of them serves. */
 const WITHOUT_TRANSPORT = /^test\/machine\/|property/;
 
