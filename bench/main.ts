@@ -11,10 +11,12 @@ import { benchMemory, benchStart } from './fleet-start.ts';
 import { benchHostDeath } from './host-death.ts';
 import { benchRestart } from './restart.ts';
 import { benchHealth, benchTurns } from './throughput.ts';
+import { benchVaultIndex } from './vault-index.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P1: benchHealth,
   P2: benchTurns,
+  P3: benchVaultIndex,
   P4: benchStart,
   P5: benchMemory,
   P6: benchRestart,

@@ -57,7 +57,7 @@ export function createNoteGraph(db: IndexDatabase): (limit: number) => GraphPart
   );
   const edges = prepare(
     `SELECT group_concat('{"source":' || json_quote(one.path) || ',"target":' || json_quote(other.path) || '}', ',')
-     FROM (SELECT DISTINCT note, leads_to FROM links NOT INDEXED
+     FROM (SELECT DISTINCT note, leads_to FROM links
            WHERE leads_to IS NOT NULL AND leads_to <> note LIMIT @most) AS pair
      CROSS JOIN notes AS one ON one.id = pair.note AND one.sort <= @until
      CROSS JOIN notes AS other ON other.id = pair.leads_to AND other.sort <= @until`,

@@ -5,13 +5,14 @@
 import type { IndexDatabase } from './index-schema.ts';
 import { fold } from './link-resolution.ts';
 import type { NoteSummary, SearchHit } from './note-index.ts';
-import { fromWords, toMatch } from './search-words.ts';
+import { fromWords, toMatch, toWords } from './search-words.ts';
 
 /** Notes that are ranked, the newest in the index first; of those whose names match, and of all. */
 const RANKED_MAX = 200;
 const HITS_MAX = 200;
 const SNIPPET_WORDS = 24;
-const OPENING_CHARS = 160;
+/** How much of a note is looked through for its snippet. */
+const SNIPPET_CHARS_MAX = 64 * 1024;
 
 interface Ranked {
   readonly id: number;
@@ -31,8 +32,8 @@ export function createNoteSearch(
       `SELECT snippet(words, 3, '', '', '…', ${SNIPPET_WORDS}) FROM words WHERE words MATCH ? AND rowid = ?`,
     )
     .pluck();
-  const opening = db
-    .prepare<[number], string>(`SELECT substr(body, 1, ${OPENING_CHARS}) FROM words WHERE rowid = ?`)
+  const body = db
+    .prepare<[number], string>(`SELECT substr(body, 1, ${SNIPPET_CHARS_MAX}) FROM words WHERE rowid = ?`)
     .pluck();
   const named = db
     .prepare<[string, number], number>(
@@ -51,6 +52,14 @@ export function createNoteSearch(
     const name = fold(query.trim()).slice(0, 1_000);
     if (name === '' || limit === 0) return [];
     const match = toMatch(query);
+    const terms = longestFirst(query);
+    // FTS5 knows best where a match is, and asks the whole question again for each note: only for what is not plain
+    const snippetOf = (id: number) => {
+      const text = body.get(id) ?? '';
+      const at = findTerm(text, terms);
+      if (at !== undefined) return cutAround(text, at);
+      return text.length < SNIPPET_CHARS_MAX ? (snippet.get(match as string, id) ?? '') : cutAround(text, 0);
+    };
     const best = new Map<number, number>();
     for (const wanted of match === undefined ? [] : [`{name title tags} : (${match})`, match]) {
       for (const { id, rank } of ranked.all(wanted, limit)) {
@@ -60,13 +69,44 @@ export function createNoteSearch(
     const hits = [...best]
       .sort(([idA, a], [idB, b]) => a - b || idA - idB)
       .slice(0, limit)
-      .map(([id, rank]) => toHit(id, -rank, snippet.get(match as string, id) ?? ''));
+      .map(([id, rank]) => toHit(id, -rank, snippetOf(id)));
     if (hits.length === limit) return hits;
     // What the reference finds too: part of a file's name, wherever it begins
     const others = named.all(name, limit).filter((id) => !best.has(id));
     return [
       ...hits,
-      ...others.slice(0, limit - hits.length).map((id) => toHit(id, 0, opening.get(id) ?? '')),
+      ...others.slice(0, limit - hits.length).map((id) => toHit(id, 0, cutAround(body.get(id) ?? '', 0))),
     ];
   };
+}
+
+function longestFirst(query: string): readonly string[] {
+  const terms = toWords(query).toLowerCase().split(/\s+/);
+  return terms.filter((term) => term !== '').sort((a, b) => b.length - a.length);
+}
+
+/** Where a term begins a word; undefined where accents or odd marks hide it. */
+function findTerm(text: string, terms: readonly string[]): number | undefined {
+  const lower = text.toLowerCase();
+  if (lower.length !== text.length) return undefined;
+  for (const term of terms) {
+    for (let at = lower.indexOf(term); at !== -1; at = lower.indexOf(term, at + term.length)) {
+      if (at === 0 || !/[\p{L}\p{N}]/u.test(lower[at - 1] as string)) return at;
+    }
+  }
+  return undefined;
+}
+
+const BEFORE_CHARS = 60;
+const SNIPPET_CHARS = 200;
+/** Left of a character that the cut went through. */
+const HALF_CHARACTER = /^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g;
+
+/** Cut between words where there are any. */
+function cutAround(text: string, at: number): string {
+  let start = Math.max(0, at - BEFORE_CHARS);
+  if (start > 0) start = Math.max(start, Math.min(at, text.indexOf(' ', start) + 1));
+  let end = Math.min(text.length, start + SNIPPET_CHARS);
+  if (end < text.length) end = Math.max(text.lastIndexOf(' ', end), at + 1, start + SNIPPET_CHARS / 2);
+  return `${start > 0 ? '…' : ''}${text.slice(start, end).replaceAll(HALF_CHARACTER, '')}${end < text.length ? '…' : ''}`;
 }

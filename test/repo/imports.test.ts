@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   autopsy: ['contract'],
   logging: ['contract'],
   storage: ['contract', 'logging'],
-  vault: ['contract', 'logging', 'storage'],
+  vault: ['contract', 'logging'],
   models: ['contract', 'logging'],
   uploads: ['contract', 'logging'],
   usage: ['contract', 'logging', 'storage'],
