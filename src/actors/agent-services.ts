@@ -8,6 +8,7 @@ import type { AgentServices } from '../gateway/services.ts';
 import type { SocketHub } from '../gateway/ws/socket-hub.ts';
 import type { EventLog } from '../logging/event-log.ts';
 import { modelLabel } from '../models/registry.ts';
+import { type AgentVault, createAgentVault } from './agent-vault.ts';
 import { createConfigService } from './config-service.ts';
 import type { FileServices } from './file-services.ts';
 import type { AgentPort } from './run-worker.ts';
@@ -31,7 +32,7 @@ export function createServices(
   files: Pick<FileServices, 'uploads' | 'logs'>,
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
-): AgentServices {
+): AgentServices & { readonly vault: AgentVault } {
   const { init } = agent;
   const { settings } = init;
   const startedAtMs = clock.wallMs();
@@ -52,6 +53,7 @@ export function createServices(
       legacy_rest: settings.gateway.legacyRest,
     }),
     connectedClients: () => hub().connectedClients(),
+    vault: createAgentVault({ agent, clock, log, resources }),
     uploads: files.uploads,
     logs: files.logs,
     config: createConfigService({ host: agent, log, resources }),

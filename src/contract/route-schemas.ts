@@ -10,6 +10,7 @@ import { CONTROL_SCHEMAS } from './schemas/control.ts';
 import { DOCS_SCHEMAS } from './schemas/docs.ts';
 import { FILE_SCHEMAS } from './schemas/files.ts';
 import { LOG_SCHEMAS } from './schemas/logs.ts';
+import { VAULT_SCHEMAS } from './schemas/vault.ts';
 
 export const ROUTE_SCHEMAS = {
   ...CONTROL_SCHEMAS,
@@ -17,6 +18,7 @@ export const ROUTE_SCHEMAS = {
   ...DOCS_SCHEMAS,
   ...FILE_SCHEMAS,
   ...LOG_SCHEMAS,
+  ...VAULT_SCHEMAS,
 } as const satisfies RouteSchemas<Routes>;
 
 export type AgentRouteSchemas = typeof ROUTE_SCHEMAS;

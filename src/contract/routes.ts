@@ -8,6 +8,7 @@ import { CONTROL_ROUTES } from './routes/control.ts';
 import { DOCS_ROUTES } from './routes/docs.ts';
 import { FILE_ROUTES } from './routes/files.ts';
 import { LOG_ROUTES } from './routes/logs.ts';
+import { VAULT_ROUTES } from './routes/vault.ts';
 
 export const ROUTES = defineRoutes({
   ...CONTROL_ROUTES,
@@ -15,6 +16,7 @@ export const ROUTES = defineRoutes({
   ...DOCS_ROUTES,
   ...FILE_ROUTES,
   ...LOG_ROUTES,
+  ...VAULT_ROUTES,
 });
 
 export type Routes = typeof ROUTES;

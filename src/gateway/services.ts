@@ -4,6 +4,7 @@ import type { ConfigService } from './services/config-service.ts';
 import type { LogService } from './services/log-service.ts';
 import type { ResourceEvents } from './services/resource-events.ts';
 import type { UploadService } from './services/upload-service.ts';
+import type { VaultService } from './services/vault-service.ts';
 
 export interface AgentServices {
   info(): AgentInfo;
@@ -15,6 +16,7 @@ export interface AgentServices {
    */
   requestRestart(by: string): void;
   readonly config: ConfigService;
+  readonly vault: VaultService;
   readonly uploads: UploadService;
   readonly logs: LogService;
   /** For whoever changes something that clients show. */

@@ -230,7 +230,7 @@ class OpenVault {
       ...{ root: this.#root, noteBytes, clock, log, watch, onChange, onUnwatched },
       openIndex: (discard) => openNoteIndex({ file, discard }),
     });
-    this.#stopListening = onNotice(sync.notice);
+    this.#stopListening = onNotice((notice) => sync.notice(notice));
     this.#sync = sync;
     return sync;
   }

@@ -6,7 +6,7 @@ import type { VAULT_ROUTES } from '../routes/vault.ts';
 /** How much a list gives where no limit is asked for, and at most. */
 export const VAULT_PAGES = {
   notes: { default: 20_000, max: 100_000 },
-  search: { default: 100, max: 1_000 },
+  search: { default: 100, max: 200 },
   nodes: { default: 20_000, max: 100_000 },
   backlinks: { default: 1_000, max: 10_000 },
   folders: { default: 10_000, max: 100_000 },

@@ -8,6 +8,7 @@ import { controlHandlers } from './control.ts';
 import { createDocsHandlers } from './docs.ts';
 import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
+import { vaultHandlers } from './vault.ts';
 
 export type AgentHttpOptions = Omit<
   HttpAppOptions<Routes, AgentRouteSchemas, AgentServices>,
@@ -24,6 +25,7 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
       ...createDocsHandlers(),
       ...fileHandlers,
       ...logHandlers,
+      ...vaultHandlers,
     },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,
   });
