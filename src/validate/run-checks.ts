@@ -58,6 +58,7 @@ export async function runChecks(target: Target, options: RunOptions): Promise<re
     results.push(result);
     options.onResult(result);
   };
+  options.signal.addEventListener('abort', () => target.interrupt(), { once: true });
   for (const { area, checks } of chosen(options.areas)) {
     for (const check of checks) {
       if (options.signal.aborted) break;
@@ -78,11 +79,12 @@ async function runCheck(area: Area, check: Check, target: Target, options: RunOp
   const reason = reasonToSkip(check, target, options);
   if (reason !== undefined) return end('skip', reason);
   try {
-    const seen = await untilAborted(check.run(target), options.signal);
+    const seen = await check.run(target);
     const strange = target.settleSockets();
     return strange === undefined ? end('pass', seen) : end('fail', strange);
   } catch (error) {
     target.settleSockets();
+    if (options.signal.aborted) return end('skip', 'interrupted');
     if (error instanceof Skipped) return end('skip', error.message);
     if (error instanceof Unexpected) return end('fail', error.message);
     // An answer of a shape that the check cannot read.
@@ -98,32 +100,15 @@ function reasonToSkip(check: Check, target: Target, { all, messages }: RunOption
   return undefined;
 }
 
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new Skipped('interrupted'));
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
-}
-
-/** Newest first; one that fails does not keep the others. */
 async function putBack(target: Target, report: (result: Result) => void): Promise<void> {
   const startMs = performance.now();
-  const left: string[] = [];
-  const cleanups = [...target.cleanups].reverse();
-  for (const { what, run } of cleanups) {
-    try {
-      await run();
-    } catch (error) {
-      left.push(`${what} (${error instanceof Error ? error.message : String(error)})`);
-    }
-  }
-  if (cleanups.length === 0) return;
+  const { count, left } = await target.putBack();
+  if (count === 0) return;
   report({
     area: 'vault',
     name: 'what the checks made is removed',
-    expected: `${cleanups.length} removed`,
-    seen: left.length === 0 ? `${cleanups.length} removed` : `left behind: ${left.join(', ')}`,
+    expected: `${count} removed`,
+    seen: left.length === 0 ? `${count} removed` : `left behind: ${left.join(', ')}`,
     verdict: left.length === 0 ? 'pass' : 'fail',
     ms: Math.round(performance.now() - startMs),
   });

@@ -40,6 +40,7 @@ export class Target {
   readonly #http: HttpClient;
   #conversations: Conversation[] = [];
   #names = 0;
+  #isInterrupted = false;
 
   constructor(http: HttpClient, options: TargetOptions, facts: TargetFacts) {
     this.#http = http;
@@ -57,7 +58,8 @@ export class Target {
   }
 
   /** Without a credential. */
-  askBare(path: string, ask: Ask = {}): Promise<HttpAnswer> {
+  async askBare(path: string, ask: Ask = {}): Promise<HttpAnswer> {
+    this.#refuseInterrupted();
     return this.#http.ask(path, ask);
   }
 
@@ -83,6 +85,7 @@ export class Target {
 
   /** A socket that has not said anything yet. */
   async connect(options: ConnectOptions = {}): Promise<Conversation> {
+    this.#refuseInterrupted();
     const { base, timeoutMs } = this.options;
     const url = `${base.protocol === 'https:' ? 'wss' : 'ws'}://${base.host}${options.path ?? '/ws'}`;
     const conversation = await openConversation(url, { ...options, timeoutMs, isStrict: !this.isReference });
@@ -120,6 +123,30 @@ export class Target {
     return strange.length === 0
       ? undefined
       : `${strange.length} frames not as described, first: ${strange[0]}`;
+  }
+
+  /** The running check gets no further, and ends soon: its sockets are gone, its requests refused. */
+  interrupt(): void {
+    this.#isInterrupted = true;
+    for (const conversation of this.#conversations) conversation.vanish();
+  }
+
+  /** Undoes what checks have made, also after an interruption. One that fails does not keep the others. */
+  async putBack(): Promise<{ readonly count: number; readonly left: readonly string[] }> {
+    this.#isInterrupted = false;
+    const left: string[] = [];
+    for (const { what, run } of [...this.cleanups].reverse()) {
+      try {
+        await run();
+      } catch (error) {
+        left.push(`${what} (${error instanceof Error ? error.message : String(error)})`);
+      }
+    }
+    return { count: this.cleanups.length, left };
+  }
+
+  #refuseInterrupted(): void {
+    if (this.#isInterrupted) throw new Skipped('interrupted');
   }
 
   #needCredential(): void {

@@ -50,9 +50,9 @@ const authError: Check = {
     const socket = await target.connect();
     socket.send({ type: 'auth', token: target.mark, client_id: target.newId() });
     const frame = await socket.next(() => true, 'first frame');
+    expectThat(frame.type === 'auth_error' && typeof frame.reason === 'string', shown(frame));
     const { code } = await socket.closed();
     const seen = `${shown(frame)}, closed with ${code}`;
-    expectThat(frame.type === 'auth_error' && typeof frame.reason === 'string', seen);
     expectThat(code === 1008 || (target.isReference && code === 1000), seen);
     return seen;
   },
