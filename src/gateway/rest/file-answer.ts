@@ -37,6 +37,9 @@ export function answerWith(file: FileContent, headers: RangeHeaders): BytesReply
 function rangeOf(headers: RangeHeaders, file: FileContent): { from: number; to: number } | undefined {
   const condition = headers['if-range'];
   if (headers.range === '' || (condition !== '' && condition !== `"${file.version}"`)) return undefined;
+  // The library refuses an end that is longer than the file, which is all of it (RFC 9110, 14.1.2).
+  const [, suffix] = /^bytes=-(\d+)$/.exec(headers.range) ?? [];
+  if (Number(suffix) > file.bytes && file.bytes > 0) return { from: 0, to: file.bytes - 1 };
   const ranges = parseRange(file.bytes, headers.range);
   if (ranges === -1 && headers.range.startsWith('bytes=')) {
     throw new AppError('range.unsatisfiable', `The file has only ${file.bytes} bytes`, {
