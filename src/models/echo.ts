@@ -3,7 +3,7 @@
  * first command work, and the load generator of the benchmarks.
  */
 import type { Clock } from '../contract/clock.ts';
-import type { ModelProvider, ModelRequest, StreamPart } from './provider.ts';
+import { lastUserText, type ModelProvider, type ModelRequest, type StreamPart } from './provider.ts';
 
 const FINISH: StreamPart = { type: 'finish', reason: 'stop' };
 
@@ -12,7 +12,7 @@ export function createEchoModel(options: { readonly delayMs: number; readonly cl
   return {
     runtimeId: 'echo',
     async *stream(request: ModelRequest) {
-      const answer = `echo: ${request.messages.at(-1)?.text ?? ''}`;
+      const answer = `echo: ${lastUserText(request.messages)}`;
       if (delayMs === 0) {
         yield { type: 'text', delta: answer };
       } else {

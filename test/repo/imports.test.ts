@@ -15,8 +15,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vault: ['contract', 'logging'],
   models: ['contract', 'logging'],
   uploads: ['contract', 'logging'],
-  usage: ['contract', 'logging', 'storage'],
-  mcp: ['contract', 'logging'],
+  tools: ['contract', 'logging', 'models'],
+  usage: ['contract', 'logging', 'storage', 'models'],
+  sessions: ['contract', 'logging', 'storage', 'models'],
+  scheduler: ['contract', 'logging', 'storage'],
+  mcp: ['contract', 'logging', 'models', 'tools'],
   bridges: ['contract', 'logging'],
   gateway: ['contract', 'logging'],
   // Knows the wire only: what it says of a gateway must hold for any gateway.
@@ -34,6 +37,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'mcp',
     'bridges',
     'gateway',
+    'tools',
+    'sessions',
+    'scheduler',
   ],
   boot: ['contract', 'autopsy'],
 };
