@@ -27,7 +27,7 @@ export const CONFIG_SCHEMAS = {
   readConfig: { response: Document },
   replaceConfig: { body: z.unknown(), response: Changed },
   /** Beside the fields of `Changed` the section under its own name, masked. */
-  patchConfig: { body: z.unknown(), response: z.looseObject(Changed.shape) },
+  patchConfig: { body: z.unknown(), response: Changed.and(z.record(z.string(), z.unknown())) },
   listConfigVersions: { response: z.object({ versions: z.array(Version) }) },
   readConfigVersion: { response: Document },
   restoreConfigVersion: { response: Changed },
