@@ -204,17 +204,21 @@ function answersOf(
   schema: AnyRouteSchema | undefined,
 ): Readonly<Record<string, OpenApiResponse>> {
   const asks = (header: RequestHeader): boolean => row.headers?.includes(header) === true;
-  const isVersioned = asks('if-match') || asks('if-none-match') || asks('if-range');
+  // Any answer to a GET may have a version; the gateway itself compares it with what the client has.
+  const isVersioned = row.method === 'GET' || asks('if-match');
   const content = row.bytes
     ? { [bytesType(schema)]: { schema: {} } }
     : { 'application/json': { schema: componentRef(answerName(name)) } };
   const etag = {
-    ETag: { description: 'The version; for `If-Match` and `If-None-Match`', schema: { type: 'string' } },
+    ETag: {
+      description: 'The version, where it has one; for `If-Match` and `If-None-Match`',
+      schema: { type: 'string' },
+    },
   };
   return {
     200: { description: row.summary, ...(isVersioned ? { headers: etag } : {}), content },
     ...(asks('range') ? { 206: { description: 'The part that `Range` named', content } } : {}),
-    ...(asks('if-none-match') ? { 304: { description: 'The client has the current version' } } : {}),
+    ...(row.method === 'GET' ? { 304: { description: '`If-None-Match` names the current `ETag`' } } : {}),
   };
 }
 

@@ -52,8 +52,11 @@ function joined(schemas: readonly JsonSchema[], sign: string, place: Place): str
 }
 
 function arrayText({ items }: JsonSchema, place: Place): string {
-  const text = typeof items === 'object' && items !== null ? textOf(items as JsonSchema, place) : 'anything';
-  return text.includes(' | ') || text.includes(' & ') ? `(${text})[]` : `${text}[]`;
+  if (typeof items !== 'object' || items === null) return 'anything[]';
+  const text = textOf(items as JsonSchema, place);
+  const isChoice = ['anyOf', 'oneOf', 'allOf', 'enum'].some((key) => key in items);
+  const isOne = 'type' in items && !Array.isArray(items.type) && !isChoice;
+  return isOne || !/ [|&] /.test(text) ? `${text}[]` : `(${text})[]`;
 }
 
 function objectText(schema: JsonSchema, place: Place): string {

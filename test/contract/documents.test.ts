@@ -107,7 +107,8 @@ test('the example answers of docs/protocol.md are what the OpenAPI document prom
     const [example] = examples(name);
     if (example === undefined) continue;
     assert.ok(validate(JSON.parse(example)), `${name}: ${JSON.stringify(validate.errors)}`);
-    assert.ok(!validate(42), `${name} is not just anything`);
+    // A configuration file may hold anything.
+    if (openApi.components.schemas[schema]?.type !== undefined) assert.ok(!validate(42), name);
   }
 });
 
