@@ -14,7 +14,7 @@ const SCHEMA_VERSION = 1;
 /** `OAvi`: another program's database is not deleted because its version differs. */
 const APPLICATION_ID = 0x4f417669;
 /** Memory for pages, in KiB: an agent thread has 1 KB for each of its notes. */
-const CACHE_KIB = 1_024;
+const CACHE_KIB = 512;
 const WAL_PAGES_MAX = 1_000;
 
 /**

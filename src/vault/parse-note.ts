@@ -6,7 +6,7 @@ import { type Frontmatter, listOf, readFrontmatter, textOf } from './frontmatter
 import { textBlocks } from './markdown-blocks.ts';
 import { isTag, joinSpans, scanInlines } from './markdown-inlines.ts';
 import type { LinkKind } from './note-index.ts';
-import { type LinkTarget, localDestination, parseTarget } from './wikilinks.ts';
+import { type LinkTarget, parseDestination, parseTarget } from './wikilinks.ts';
 
 export interface NoteLink extends LinkTarget {
   readonly kind: LinkKind;
@@ -61,10 +61,10 @@ export function parseNote(content: string): ParsedNote {
     scanInlines(text, one, {
       tag: (tag) => tags.add(tag),
       link: ({ syntax, isEmbed, target, ...rest }) => {
-        const meant = syntax === 'wiki' ? target : localDestination(target);
+        const meant = syntax === 'wiki' ? parseTarget(target) : parseDestination(target);
         if (meant === undefined) return;
         const kind = isEmbed && syntax === 'wiki' ? 'embed' : syntax;
-        links.push({ kind, text: target, ...parseTarget(meant), ...rest });
+        links.push({ kind, text: target, ...meant, ...rest });
       },
     });
   }

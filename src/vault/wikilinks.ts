@@ -9,9 +9,12 @@ export interface LinkTarget {
 
 export function parseTarget(text: string): LinkTarget {
   const hash = text.indexOf('#');
-  if (hash === -1) return { target: text.trim() };
-  const target = text.slice(0, hash).trim();
-  const fragment = text.slice(hash + 1).trim();
+  return hash === -1
+    ? { target: text.trim() }
+    : withFragment(text.slice(0, hash).trim(), text.slice(hash + 1).trim());
+}
+
+function withFragment(target: string, fragment: string): LinkTarget {
   const caret = fragment.lastIndexOf('^');
   if (caret === 0 || (caret > 0 && fragment[caret - 1] === '#')) {
     return { target, block: fragment.slice(caret + 1) };
@@ -19,13 +22,20 @@ export function parseTarget(text: string): LinkTarget {
   return fragment === '' ? { target } : { target, heading: fragment };
 }
 
-/** What a Markdown link means within the vault: percent-encoding undone; undefined where it leads out of it. */
-export function localDestination(destination: string): string | undefined {
+/** What a Markdown link means within the vault; undefined where it leads out of it. `%23` is no beginning of a heading. */
+export function parseDestination(destination: string): LinkTarget | undefined {
   if (/^[a-z][a-z0-9+.-]*:/i.test(destination) || destination.startsWith('//')) return undefined;
+  const hash = destination.indexOf('#');
+  return hash === -1
+    ? { target: decode(destination) }
+    : withFragment(decode(destination.slice(0, hash)), decode(destination.slice(hash + 1)));
+}
+
+function decode(text: string): string {
   try {
-    return decodeURIComponent(destination);
+    return decodeURIComponent(text);
   } catch {
-    return destination; // a stray % is a character like any other
+    return text; // a stray % is a character like any other
   }
 }
 
