@@ -72,9 +72,14 @@ async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-async function removeLeftovers(dir: string, name: string): Promise<void> {
-  for (const entry of await readdir(dir)) {
-    if (!entry.startsWith(`.${name}.`) || !entry.endsWith('.tmp')) continue;
+/** Of writes of this file, or of any in the directory; none may be under way. */
+export async function removeLeftovers(dir: string, name?: string): Promise<void> {
+  const entries = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    if (!entry.startsWith(name === undefined ? '.' : `.${name}.`) || !entry.endsWith('.tmp')) continue;
     await unlink(join(dir, entry)).catch(() => {}); // Gone already, or in nobody's way.
   }
 }

@@ -5,7 +5,7 @@
 import { lstat, mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../contract/errors.ts';
-import { writeAtomically } from './atomic-write.ts';
+import { removeLeftovers, writeAtomically } from './atomic-write.ts';
 import { etagOf } from './config-file.ts';
 
 export const VERSIONS_DIR = '.config-versions';
@@ -59,6 +59,8 @@ export async function keepVersion(agentDir: string, bytes: Buffer, wallMs: numbe
 
 export async function dropVersions(agentDir: string, keep: number): Promise<void> {
   const dir = join(agentDir, VERSIONS_DIR);
+  // A write that was cut off leaves a temporary name; each version has its own, so no later write would remove it.
+  await removeLeftovers(dir);
   for (const name of (await namesOf(dir)).slice(keep)) await unlink(join(dir, name));
 }
 

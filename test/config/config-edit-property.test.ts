@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseRawConfig } from '../../src/supervisor/config/parse-config.ts';
 import { editText } from '../../src/supervisor/config-store/edit-document.ts';
+import { masked, unmasked } from '../../src/supervisor/config-store/mask.ts';
 import { type Comment, randomEdit, randomYaml, seeded } from '../fixtures/random-yaml.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 150);
@@ -23,6 +24,29 @@ test('random edits of random documents say what they should, and keep the commen
     const lost = comments.filter((comment) => mustStay(comment, touched) && !edited.includes(comment.mark));
     assert.deepEqual(lost, [], told);
   }
+});
+
+test('secrets of random documents are never shown, and come back with whatever else a client edits', () => {
+  let refused = 0;
+  for (let run = 0; run < RUNS; run += 1) {
+    const seed = SEED + run;
+    const random = seeded(seed);
+    const data = dataOf(randomYaml(random).text);
+    const shown = masked(data) as Record<string, unknown>;
+    assert.equal(JSON.stringify(shown).includes('secret-of-item'), false, `seed ${seed}`);
+    assert.deepEqual(
+      unmasked(JSON.parse(JSON.stringify(shown)), data),
+      { value: data, strays: [] },
+      `seed ${seed}`,
+    );
+    // The same draws make the same edit of what is stored and of what the client sees.
+    const stored = randomEdit(seeded(seed), data);
+    const sent = randomEdit(seeded(seed), shown);
+    const { value, strays } = unmasked(sent.after, data);
+    if (strays.length > 0) refused += 1;
+    else assert.deepEqual(value, stored.after, `seed ${seed}: ${sent.kind} ${sent.touched.join('.')}`);
+  }
+  assert.ok(refused < RUNS / 10, `${refused} of ${RUNS}`);
 });
 
 /** What stands behind or inside of what was touched may go with it. */
