@@ -181,7 +181,7 @@ function createNoteIndex(db: IndexDatabase, file: string): NoteIndex {
   const graph = createNoteGraph(db);
   const [lastList, lastGraph] = [createLastAnswer(() => version), createLastAnswer(() => version)];
   return {
-    files: guard(() => filesOf(db)),
+    files: guard(() => filesOf(db, guard)),
     apply: guard((changes) => {
       if (write(changes)) version += 1;
     }),
@@ -231,14 +231,15 @@ function createLinkQueries(
 }
 
 /** In pages: a connection that is being read row by row refuses everything else. */
-function* filesOf(db: IndexDatabase): Generator<IndexedFile> {
+function* filesOf(db: IndexDatabase, guard: Guard): Generator<IndexedFile> {
   const page = db.prepare<[string, number], IndexedFile>(
     'SELECT path, mtime_ms AS mtimeMs, size FROM notes WHERE path > ? ORDER BY path LIMIT ?',
   );
-  let files = page.all('', FILES_PER_PAGE);
+  const after = guard((path: string) => page.all(path, FILES_PER_PAGE));
+  let files = after('');
   while (files.length > 0) {
     yield* files;
-    files = page.all((files.at(-1) as IndexedFile).path, FILES_PER_PAGE);
+    files = after((files.at(-1) as IndexedFile).path);
   }
 }
 
