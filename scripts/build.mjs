@@ -15,7 +15,7 @@ const BOOT = join(ROOT, 'src/boot');
 export const ENTRIES = { agent: 'src/actors/agent-worker.ts', host: 'src/supervisor/host.ts' };
 
 /** Native code, and what is only ever loaded from its own files. */
-const EXTERNAL = ['better-sqlite3', 'uWebSockets.js', 'esbuild'];
+const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings'];
 
 const SHARED_OPTIONS = {
   bundle: true,
@@ -41,10 +41,26 @@ const WRAPPER = {
   banner: {
     js:
       '(function (exports, require, module, __filename, __dirname, $mport, $lazy) {"use strict";' +
-      'const $metaUrl = require("node:url").pathToFileURL(__filename).href;',
+      // As node:url does it, which is not loaded for that alone; a Windows path is left to it.
+      'const $metaUrl = __filename.startsWith("/")' +
+      ' ? "file://" + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent)' +
+      ' : require("node:url").pathToFileURL(__filename).href;' +
+      'const $onCall = (name) => new Proxy(() => {}, { apply: (_, self, args) => require(name).apply(self, args),' +
+      ' get: (_, key) =>' +
+      ' key === "createRequire" ? (from) => from === $metaUrl ? require : require(name)[key](from) : require(name)[key] });',
   },
   footer: { js: '})' },
 };
+
+/**
+ * Parts of Node that an agent's start has no use for, as a rule, and that take it several milliseconds: each is loaded
+ * when something of it is first used. (`createRequire` gives what a bundle already has: see `WRAPPER`.)
+ */
+const LATE_BUILTINS = ['assert', 'child_process', 'crypto', 'module', 'net', 'os'];
+const LATE_REQUIRE = new RegExp(
+  `(?<!__toESM\\()\\brequire\\(("(?:node:)?(?:${LATE_BUILTINS.join('|')})")\\)`,
+  'g',
+);
 
 async function packageVersion() {
   return JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).version;
@@ -95,8 +111,10 @@ async function bundleText(name, input, plugins) {
     },
   });
   const text = (file) => result.outputFiles.find(({ path }) => path.endsWith(file)).text;
-  // `$mport` is as long as `import`: the source map stays true.
-  const code = text('.cjs').replaceAll(/(?<![\w$.])import\(/g, '$mport(');
+  // `$mport` is as long as `import`, `$onCall` as `require`: the source map stays true.
+  const code = text('.cjs')
+    .replaceAll(/(?<![\w$.])import\(/g, '$mport(')
+    .replaceAll(LATE_REQUIRE, '$$onCall($1)');
   const hash = createHash('sha256').update(code).digest('hex').slice(0, 12);
   return { name, code, hash, map: text('.map'), metafile: result.metafile };
 }

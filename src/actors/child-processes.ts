@@ -59,10 +59,14 @@ export function createChildProcesses(options: ChildProcessesOptions): ChildProce
   return new ProcessGroups(options);
 }
 
+interface Origin {
+  readonly token: string;
+  readonly machineBoot: string | undefined;
+}
+
 class ProcessGroups implements ChildProcesses {
   readonly #options: ChildProcessesOptions;
-  readonly #token: string;
-  readonly #machineBoot = readMachineBoot();
+  #origin: Origin | undefined;
   readonly #running = new Map<number, Running>();
   #last = 0;
   #isClosed = false;
@@ -70,7 +74,17 @@ class ProcessGroups implements ChildProcesses {
 
   constructor(options: ChildProcessesOptions) {
     this.#options = options;
-    this.#token = `${childTokenPrefix(options.dir)}${options.boot}`;
+  }
+
+  /** Worked out with the first program: most agents never start one, and a hash means loading node:crypto. */
+  #from(): Origin {
+    const { dir, boot } = this.#options;
+    const origin = this.#origin ?? {
+      token: `${childTokenPrefix(dir)}${boot}`,
+      machineBoot: readMachineBoot(),
+    };
+    this.#origin = origin;
+    return origin;
   }
 
   spawn(command: string, args: readonly string[] = [], options: ChildOptions = {}): ChildProcess {
@@ -88,7 +102,7 @@ class ProcessGroups implements ChildProcesses {
     report({ type: 'worker.childStarting', child, command });
     let started: ChildProcess;
     try {
-      const env = { ...environment(), ...options.env, [CHILD_VARIABLE]: this.#token };
+      const env = { ...environment(), ...options.env, [CHILD_VARIABLE]: this.#from().token };
       started = spawn(command, args, { ...options, env, detached: true });
     } catch (error) {
       this.#ended(child);
@@ -165,7 +179,7 @@ class ProcessGroups implements ChildProcesses {
       child.pid === undefined ? [] : [{ pid: child.pid, startTime }],
     );
     try {
-      writeChildRecord(dir, { machineBoot: this.#machineBoot, children });
+      writeChildRecord(dir, { machineBoot: this.#from().machineBoot, children });
     } catch (error) {
       log.warn('child.record_failed', { error });
     }

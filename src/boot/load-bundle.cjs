@@ -5,13 +5,21 @@
  */
 const { readFileSync, rmSync } = require('node:fs');
 const { dirname } = require('node:path');
-const { cachedDataVersionTag } = require('node:v8');
 const { Script, constants } = require('node:vm');
+const { getEnvironmentData, setEnvironmentData } = require('node:worker_threads');
+
+/** The process works it out for its threads: node:v8 costs each of them a part of its start. */
+function versionTag() {
+  const known = getEnvironmentData('openagent.v8-tag');
+  if (known !== undefined) return known;
+  const tag = require('node:v8').cachedDataVersionTag().toString(16);
+  setEnvironmentData('openagent.v8-tag', tag);
+  return tag;
+}
 
 /** Its name carries all that decides whether V8 would take it: another Node, processor, flag or bundle just misses. */
 function cacheFileOf(bundleFile, bundleHash) {
-  const tag = cachedDataVersionTag().toString(16);
-  return `${bundleFile}.${bundleHash}.${process.version}-${process.arch}-${tag}.cache`;
+  return `${bundleFile}.${bundleHash}.${process.version}-${process.arch}-${versionTag()}.cache`;
 }
 
 function readCache(cacheFile) {

@@ -14,8 +14,16 @@ export interface Clock {
 /** Opaque: what `setTimeout` gave, to be handed to `clearTimeout`. */
 export type TimerHandle = unknown;
 
+/** Where there is one, `performance` is not needed: loading it would be part of each agent's start. */
+const hrtime = globalThis.process?.hrtime as NodeJS.HRTime | undefined;
+
+function hrtimeMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1_000 + nanoseconds / 1_000_000;
+}
+
 export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
+  monotonicMs: hrtime ? hrtimeMs : () => performance.now(),
   wallMs: () => Date.now(),
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as Parameters<typeof clearTimeout>[0]),

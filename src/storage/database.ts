@@ -3,8 +3,10 @@
  * that locks the file is answered with patience that never blocks the thread (busy timeout 0, retried through the
  * clock by the callers).
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type BetterSqlite3 from 'better-sqlite3';
+import { dirname, join } from 'node:path';
+import BetterSqlite3 from 'better-sqlite3';
 import type { Clock } from '../contract/clock.ts';
 import { AppError, type ErrorCode } from '../contract/errors.ts';
 import { MIGRATIONS } from './migrations.ts';
@@ -38,9 +40,7 @@ export async function openDatabase(path: string, clock: Clock): Promise<Database
 }
 
 function openOnce(path: string): Database {
-  // better-sqlite3 is native and stays outside the bundle.
-  const SqliteDatabase = require('better-sqlite3') as typeof BetterSqlite3;
-  const db = new SqliteDatabase(path, { timeout: 0 });
+  const db = createDatabase(path);
   try {
     db.pragma('journal_mode = WAL');
     // Until the journal says FULL: nothing that is written before its first commit needs to outlive a power cut alone,
@@ -56,6 +56,19 @@ function openOnce(path: string): Database {
     db.close();
     throw cause;
   }
+}
+
+/**
+ * The bundle holds the library's JavaScript, which as a dozen files takes each thread 4 ms to find and compile; its
+ * native part is where it was built. Where it is not found, the library as installed looks for it itself.
+ */
+function createDatabase(path: string): Database {
+  const nativeBinding = join(
+    dirname(require.resolve('better-sqlite3')),
+    '../build/Release/better_sqlite3.node',
+  );
+  if (existsSync(nativeBinding)) return new BetterSqlite3(path, { timeout: 0, nativeBinding });
+  return new (require('better-sqlite3') as typeof BetterSqlite3)(path, { timeout: 0 });
 }
 
 function migrate(db: Database, path: string): void {
