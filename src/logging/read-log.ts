@@ -90,7 +90,6 @@ async function readBackwards(file: FileHandle, size: number, found: Found): Prom
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(to - from), { position: from });
     // Cut short meanwhile.
     if (bytesRead < to - from) return;
-    found.scanned(bytesRead);
     to = from;
     let end = buffer.length;
     for (
@@ -102,6 +101,7 @@ async function readBackwards(file: FileHandle, size: number, found: Found): Prom
       if (!isTooLong) found.take(rest.length === 0 ? line : Buffer.concat([line, rest]));
       [rest, isTooLong, end] = [Buffer.alloc(0), false, at];
     }
+    found.scanned(bytesRead);
     const head = buffer.subarray(0, end);
     isTooLong ||= head.length + rest.length > LINE_BYTES;
     rest = isTooLong ? Buffer.alloc(0) : Buffer.concat([head, rest]);
