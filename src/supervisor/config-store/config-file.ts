@@ -28,11 +28,13 @@ export async function readConfigFile(dir: string): Promise<ConfigFile> {
 }
 
 export function toConfigFile(bytes: Buffer, exists: boolean): ConfigFile {
-  if (bytes.length > EDIT_BYTES_MAX) {
-    const message = `${CONFIG_NAME} is larger than the ${EDIT_BYTES_MAX / 1024} KiB that can be read and written here; edit the file itself`;
-    throw new AppError('body.too_large', message);
-  }
+  if (bytes.length > EDIT_BYTES_MAX) throw tooLarge();
   return { bytes, text: toText(bytes), etag: etagOf(bytes), exists };
+}
+
+export function tooLarge(): AppError {
+  const message = `${CONFIG_NAME} is larger than the ${EDIT_BYTES_MAX / 1024} KiB that can be read and written here; edit the file itself`;
+  return new AppError('body.too_large', message);
 }
 
 export function etagOf(bytes: Buffer | string): string {

@@ -16,7 +16,14 @@ import { CONFIG_NAME } from '../config/read-config.ts';
 import type { PreparedAgent } from '../fleet.ts';
 import type { AskingAgent } from '../host-questions.ts';
 import { checkWritten, refusal } from './check-written.ts';
-import { type ConfigFile, readConfigFile, toConfigFile, writeConfigFile } from './config-file.ts';
+import {
+  type ConfigFile,
+  EDIT_BYTES_MAX,
+  readConfigFile,
+  toConfigFile,
+  tooLarge,
+  writeConfigFile,
+} from './config-file.ts';
 import { editText } from './edit-document.ts';
 import { isRecord, type Json, masked, unmasked } from './mask.ts';
 import { dropVersions, keepVersion, listVersions, readVersion } from './versions.ts';
@@ -160,6 +167,8 @@ async function editedText(
 ): Promise<string> {
   const problems = [...strays, ...checkWritten(after, before)];
   if (problems.length > 0) throw refusal(problems);
+  // As YAML it can only be about as large; editing it would take as long as it is large.
+  if (JSON.stringify(after).length > EDIT_BYTES_MAX) throw tooLarge();
   const text = await editText(CONFIG_NAME, source, after, pause);
   if (text !== undefined) return text;
   throw refusal([{ key: '', expected: 'a document that can be edited', text: UNEDITABLE }]);

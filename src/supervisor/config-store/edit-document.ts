@@ -9,6 +9,9 @@ import { parseRawConfig } from '../config/parse-config.ts';
 import { editMap, spelledOut, textOfKey } from './edit-nodes.ts';
 import type { Json } from './mask.ts';
 
+/** Nothing is broken into lines: what has blanks around its line ends would not come through it unchanged. */
+const FORM = { lineWidth: 0, doubleQuotedMinMultiLineLength: 2 ** 31 } as const;
+
 /** `file` is how messages call it. Undefined when no way was found that keeps what it should. */
 export async function editText(
   file: string,
@@ -45,7 +48,7 @@ function edited(document: Document, before: unknown, after: Json): string | unde
       document.contents = map as never;
       editMap(document, map, {}, after);
     } else editMap(document, document.contents, before as Json, after);
-    return document.toString({ lineWidth: 0 });
+    return document.toString(FORM);
   } catch {
     return undefined; // An alias has lost its anchor: the next attempt has none.
   }

@@ -24,7 +24,7 @@ export function editMap(document: Document, map: YAMLMap, before: Json, after: J
   for (const [key, value] of Object.entries(after)) {
     if (Object.hasOwn(before, key) && isDeepStrictEqual(before[key], value)) continue;
     const pair = Object.hasOwn(before, key) ? pairOf(map, key) : undefined;
-    if (pair === undefined) map.items.push(document.createPair(key, value));
+    if (pair === undefined) map.items.push(freshPair(document, key, value));
     else pair.value = editNode(document, pair.value, before[key], value);
   }
   if (map.items.length > 0 && map.flow && map.comment) map.flow = false;
@@ -40,7 +40,32 @@ function editNode(document: Document, node: unknown, before: unknown, after: unk
     return node;
   }
   if (isScalar(node) && (typeof after !== 'object' || after === null)) return editScalar(node, after);
-  return dressed(document.createNode(after), node);
+  return dressed(freshNode(document, after), node);
+}
+
+function freshNode(document: Document, value: unknown): Node {
+  return quoteOdd(document.createNode(value));
+}
+
+function freshPair(document: Document, key: string, value: unknown): Pair {
+  const pair = document.createPair(key, null);
+  pair.value = freshNode(document, value);
+  return pair;
+}
+
+/** What does not come through a block unchanged: blanks in front, lines of blanks, other line ends. */
+const ODD_LINES = /^\s|\n[ \t]+(?:\n|$)|\r/;
+
+function quoteOdd<T extends Node>(node: T): T {
+  visit(node, {
+    Scalar: (_, scalar) => {
+      const { value } = scalar;
+      if (typeof value === 'string' && value.includes('\n') && ODD_LINES.test(value)) {
+        scalar.type = Scalar.QUOTE_DOUBLE;
+      }
+    },
+  });
+  return node;
 }
 
 function editScalar(node: Scalar, after: unknown): Scalar {
@@ -48,7 +73,7 @@ function editScalar(node: Scalar, after: unknown): Scalar {
   const fresh = new Scalar(after);
   if (isStillText && node.type !== undefined && !/[\r\n]/.test(String(after))) fresh.type = node.type;
   if (isStillText && isBlock(node.type) && !String(after).includes('\n')) fresh.type = Scalar.PLAIN;
-  return dressed(fresh, node);
+  return dressed(quoteOdd(fresh), node);
 }
 
 function isBlock(type: Scalar['type']): boolean {
@@ -112,7 +137,7 @@ function editSeq(
   });
   const items = after.map((value, index) => {
     const partner = partners[index];
-    if (partner === undefined) return document.createNode(value);
+    if (partner === undefined) return freshNode(document, value);
     const node = seq.items[partner];
     return isDeepStrictEqual(before[partner], value)
       ? node
@@ -191,7 +216,7 @@ export function spelledOut(document: Document, data: unknown): Document {
 }
 
 function spellOut(document: Document, node: unknown, data: unknown): unknown {
-  if (isAlias(node)) return dressed(document.createNode(data), node);
+  if (isAlias(node)) return dressed(freshNode(document, data), node);
   if (isSeq(node) && Array.isArray(data)) {
     node.items = node.items.map((item, index) => spellOut(document, item, data[index]));
   }
@@ -200,7 +225,7 @@ function spellOut(document: Document, node: unknown, data: unknown): unknown {
     for (const pair of node.items) pair.value = spellOut(document, pair.value, data[textOfKey(pair.key)]);
     const own = new Set(node.items.map(({ key }) => textOfKey(key)));
     for (const [key, value] of Object.entries(data)) {
-      if (!own.has(key)) node.items.push(document.createPair(key, value));
+      if (!own.has(key)) node.items.push(freshPair(document, key, value));
     }
   }
   return node;

@@ -15,12 +15,18 @@ export interface HostConfig {
 export function openConfig(
   options: LoadOptions,
   clock: Clock,
-  fleet: () => Pick<Fleet, 'notify' | 'command'>,
+  fleet: () => Pick<Fleet, 'notify' | 'command' | 'agents'>,
 ): HostConfig {
   const applier = createConfigApplier({
     clock,
     notify: (id, notice) => fleet().notify(id, notice),
-    restart: (id) => fleet().command(id, 'restart'),
+    restart: (id) => {
+      // Another one is on its way, or somebody wants it stopped: it reads the file when it starts.
+      const isRunning = fleet()
+        .agents()
+        .some((agent) => agent.id === id && agent.state === 'running');
+      if (isRunning) fleet().command(id, 'restart');
+    },
   });
   const store = createConfigStore({
     clock,

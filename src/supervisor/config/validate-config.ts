@@ -11,6 +11,9 @@ import type { ParsedConfig } from './parse-config.ts';
 import { maskText, type Place, placeOfKey, ROOT, wholeSecret } from './secret-places.ts';
 
 const SHOWN_CHARS = 40;
+/** Nobody reads more of them, and each costs time on the main thread. */
+const PROBLEMS_MAX = 200;
+const SUGGESTIONS_MAX = 20;
 
 type Path = readonly PropertyKey[];
 
@@ -21,6 +24,7 @@ export function validateConfig(
   const result = configSchema.safeParse(parsed.data);
   if (!result.success) {
     const problems = result.error.issues
+      .slice(0, PROBLEMS_MAX)
       .map((issue) => toProblem(issue, parsed))
       .sort((a, b) => a.line - b.line || a.column - b.column);
     throw configError('config.invalid', file, problems);
@@ -76,18 +80,21 @@ function unknownKeys(parsed: ParsedConfig): ConfigProblem[] {
       if (inner instanceof z.ZodRecord) walk(inner.valueType, child, childPath);
       if (!(inner instanceof z.ZodObject)) continue;
       if (Object.hasOwn(inner.shape, key)) walk(inner.shape[key], child, childPath);
-      else if (inner.def.catchall === undefined) problems.push(unknownKey(parsed, inner, childPath));
+      else if (inner.def.catchall === undefined && problems.length < PROBLEMS_MAX) {
+        problems.push(unknownKey(parsed, problems.length < SUGGESTIONS_MAX ? inner : undefined, childPath));
+      }
     }
   };
   walk(configSchema, parsed.data, []);
   return problems;
 }
 
-function unknownKey(parsed: ParsedConfig, section: z.ZodObject, path: Path): ConfigProblem {
+/** Without section there is no looking for what was meant. */
+function unknownKey(parsed: ParsedConfig, section: z.ZodObject | undefined, path: Path): ConfigProblem {
   const key = String(path.at(-1));
-  const near = closestWord(key, Object.keys(section.shape));
+  const near = section && closestWord(key, Object.keys(section.shape));
   const prefix = path.slice(0, -1);
-  const meant = near === undefined ? elsewhere(key) : keyOf([...prefix, near]);
+  const meant = near === undefined ? section && elsewhere(key) : keyOf([...prefix, near]);
   const suggestion = meant === undefined ? '' : `; did you mean "${meant}"?`;
   return {
     ...parsed.placeOfKey(path),
