@@ -17,18 +17,38 @@ import { COMMAND_CHECKS, RESTART_CHECKS } from './checks/command-checks.ts';
 import { CONFIG_CHECKS } from './checks/config-checks.ts';
 import { DOCUMENT_CHECKS } from './checks/document-checks.ts';
 import { FILE_CHECKS, LOG_CHECKS } from './checks/file-checks.ts';
+import { FOLLOW_CHECKS } from './checks/follow-checks.ts';
 import { HTTP_CHECKS } from './checks/http-checks.ts';
 import { ROUTE_CHECKS } from './checks/route-checks.ts';
 import { FRAME_CHECKS, SOCKET_CHECKS } from './checks/socket-checks.ts';
 import { TURN_CHECKS } from './checks/turn-checks.ts';
 import { MODEL_CHECKS, USAGE_CHECKS } from './checks/usage-checks.ts';
+import { VAULT_BEYOND_CHECKS } from './checks/vault-beyond-checks.ts';
 import { VAULT_CHECKS } from './checks/vault-checks.ts';
 import type { Target } from './target.ts';
 
 /** In this order: the restart comes last. */
 const GROUPS: readonly CheckGroup[] = [
-  ...[HTTP_CHECKS, ACCESS_CHECKS, ROUTE_CHECKS, DOCUMENT_CHECKS, CONFIG_CHECKS, VAULT_CHECKS, USAGE_CHECKS],
-  ...[MODEL_CHECKS, FILE_CHECKS, LOG_CHECKS, SOCKET_CHECKS, FRAME_CHECKS, TURN_CHECKS, COMMAND_CHECKS],
+  ...[
+    HTTP_CHECKS,
+    ACCESS_CHECKS,
+    ROUTE_CHECKS,
+    DOCUMENT_CHECKS,
+    CONFIG_CHECKS,
+    VAULT_CHECKS,
+    VAULT_BEYOND_CHECKS,
+    USAGE_CHECKS,
+  ],
+  ...[
+    MODEL_CHECKS,
+    FILE_CHECKS,
+    LOG_CHECKS,
+    SOCKET_CHECKS,
+    FRAME_CHECKS,
+    FOLLOW_CHECKS,
+    TURN_CHECKS,
+    COMMAND_CHECKS,
+  ],
   RESTART_CHECKS,
 ];
 

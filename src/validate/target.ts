@@ -52,9 +52,11 @@ export class Target {
     return this.facts.dialect === 'reference';
   }
 
-  /** With the credential where there is one. */
-  ask(path: string, ask: Ask = {}): Promise<HttpAnswer> {
-    return this.askBare(path, { ...ask, headers: { ...this.#credential(), ...ask.headers } });
+  /** With the credential where there is one. Skips the check where one is missing. */
+  async ask(path: string, ask: Ask = {}): Promise<HttpAnswer> {
+    const answer = await this.askBare(path, { ...ask, headers: { ...this.#credential(), ...ask.headers } });
+    if (answer.status === 401) this.requireCredential();
+    return answer;
   }
 
   /** Without a credential. */
@@ -73,7 +75,6 @@ export class Target {
   async askIfThere(path: string, ask: Ask = {}): Promise<HttpAnswer> {
     const answer = await this.ask(path, ask);
     if (this.isAbsent(answer)) throw new Skipped(`this gateway has no ${path.split('?')[0]}`);
-    this.#needCredential();
     return answer;
   }
 
@@ -95,7 +96,7 @@ export class Target {
 
   /** A socket that has authenticated; `frame`: more fields for its `auth`. */
   async join(frame: object = {}): Promise<Conversation & { readonly welcome: Frame }> {
-    this.#needCredential();
+    this.requireCredential();
     const conversation = await this.connect();
     conversation.send({ type: 'auth', ...this.auth(), client_id: this.newId(), ...frame });
     const welcome = await conversation.next(() => true, 'first frame');
@@ -149,7 +150,8 @@ export class Target {
     if (this.#isInterrupted) throw new Skipped('interrupted');
   }
 
-  #needCredential(): void {
+  /** Skips the check where the gateway asks for a token and none was given. */
+  requireCredential(): void {
     if (this.facts.isGuarded && this.options.token === undefined) {
       throw new Skipped('it asks for a token: give one with --token-file');
     }

@@ -136,9 +136,36 @@ const cutOff: Check = {
   },
 };
 
+const download: Check = {
+  name: 'a file that was sent can be fetched, whole or in part',
+  expected:
+    'listed, the same bytes as an attachment, 206 for a range, 416 behind the end, 404 for no such file',
+  isBeyond: true,
+  async run(target) {
+    const content = `range of ${target.mark}`;
+    const { path } = await sendWell(target, { name: `${target.mark}-range.txt`, content });
+    const { files } = (await target.askIfThere('/api/files')).json() as {
+      files: { id: string; path: string }[];
+    };
+    const id = files.find((each) => each.path === path)?.id;
+    expectThat(id !== undefined, `not among ${files.length} files`);
+    const whole = await target.ask(`/api/files/${id}`);
+    const isSafe = whole.header('x-content-type-options') === 'nosniff';
+    const isAttachment = whole.header('content-disposition').startsWith('attachment');
+    expectThat(whole.status === 200 && whole.text === content && isSafe && isAttachment, whole.summary);
+    const part = await target.ask(`/api/files/${id}`, { headers: { range: 'bytes=0-4' } });
+    expectThat(part.status === 206 && part.text === content.slice(0, 5), `range: ${part.summary}`);
+    const behind = await target.ask(`/api/files/${id}`, { headers: { range: 'bytes=9999-' } });
+    expectThat(behind.status === 416, `behind the end: ${behind.summary}`);
+    const none = await target.ask(`/api/files/${target.mark}`);
+    expectThat(none.status === 404, `no such file: ${none.summary}`);
+    return `200, 206 ${part.header('content-range')}, 416, 404`;
+  },
+};
+
 export const FILE_CHECKS: CheckGroup = {
   area: 'files',
-  checks: [small, empty, binary, oddName, sameName, climbing, nothing, notMultipart, cutOff],
+  checks: [small, empty, binary, oddName, sameName, climbing, nothing, notMultipart, cutOff, download],
 };
 
 const LOGS = '/api/logs';

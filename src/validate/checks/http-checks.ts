@@ -1,4 +1,5 @@
 /** HTTP itself: what any request is answered with, whatever route it is for. */
+import { gunzipSync } from 'node:zlib';
 import { type Check, type CheckGroup, expectThat, Skipped, shown } from '../check.ts';
 import type { Target } from '../target.ts';
 
@@ -175,10 +176,47 @@ const wrongBody: Check = {
   },
 };
 
+/** Large enough to be worth compressing, and with a version: the description of the interface itself. */
+const DOCUMENT = '/api/openapi.json';
+
+const compressed: Check = {
+  name: 'a large answer is compressed for who can read it',
+  expected: 'content-encoding: gzip that gives the same document, `Vary: Accept-Encoding`',
+  isBeyond: true,
+  async run(target) {
+    const plain = await target.askIfThere(DOCUMENT);
+    const answer = await target.ask(DOCUMENT, { headers: { 'accept-encoding': 'gzip' } });
+    const encoding = answer.header('content-encoding');
+    if (encoding === '' && answer.status === 200) throw new Skipped('this gateway does not compress');
+    const seen = `${encoding}, vary: ${answer.header('vary')}, ${answer.body.length} of ${plain.body.length} bytes`;
+    expectThat(encoding === 'gzip' && /accept-encoding/i.test(answer.header('vary')), seen);
+    const same = gunzipSync(answer.body, { maxOutputLength: plain.body.length }).equals(plain.body);
+    expectThat(same, `another document, ${seen}`);
+    return seen;
+  },
+};
+
+const notModified: Check = {
+  name: 'what the client has is not sent again',
+  expected: '304 without a body for the ETag of the last answer, 200 for another one',
+  isBeyond: true,
+  async run(target) {
+    const etag = (await target.askIfThere(DOCUMENT)).header('etag');
+    if (etag === '') throw new Skipped('this gateway gives no ETag');
+    const [same, other] = [
+      await target.ask(DOCUMENT, { headers: { 'if-none-match': etag } }),
+      await target.ask(DOCUMENT, { headers: { 'if-none-match': '"another"' } }),
+    ];
+    const seen = `${same.status} with ${same.body.length} bytes for ${etag}, ${other.status} for another`;
+    expectThat(same.status === 304 && same.body.length === 0 && other.status === 200, seen);
+    return seen;
+  },
+};
+
 export const HTTP_CHECKS: CheckGroup = {
   area: 'http',
   checks: [
     ...[health, json, head, options, unknownPath, wrongMethod, harmlessHeaders],
-    ...[manyAtOnce, longPath, badJson, formBody, wrongBody],
+    ...[manyAtOnce, longPath, badJson, formBody, wrongBody, compressed, notModified],
   ],
 };

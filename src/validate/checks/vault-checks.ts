@@ -5,20 +5,18 @@ import type { Target } from '../target.ts';
 
 const NOTES = '/api/vault/notes';
 
-const notePath = (target: Target, name: string): string => `${target.mark}/${name}`;
+export const notePath = (target: Target, name: string): string => `${target.mark}/${name}`;
 
-function noteUrl(path: string): string {
+export function noteUrl(path: string): string {
   return `${NOTES}/${path.split('/').map(encodeURIComponent).join('/')}`;
 }
 
 /** Writes a note that the end of the run removes. */
 async function write(target: Target, name: string, content: string): Promise<HttpAnswer> {
   const path = notePath(target, name);
-  const what = `note ${path}`;
+  target.requireCredential();
   // Before it is sent: the answer may be lost, and the note be there.
-  if (!target.cleanups.some((each) => each.what === what)) {
-    target.cleanups.push({ what, run: () => remove(target, path) });
-  }
+  removeLater(target, path);
   const answer = await target.askJson('PUT', noteUrl(path), { content });
   if (target.isAbsent(answer)) {
     target.cleanups.pop();
@@ -27,12 +25,18 @@ async function write(target: Target, name: string, content: string): Promise<Htt
   return answer;
 }
 
+export function removeLater(target: Target, path: string): void {
+  const what = `note ${path}`;
+  if (target.cleanups.some((each) => each.what === what)) return;
+  target.cleanups.push({ what, run: () => remove(target, path) });
+}
+
 async function remove(target: Target, path: string): Promise<void> {
   const { status, summary } = await target.ask(noteUrl(path), { method: 'DELETE' });
   if (status !== 200 && status !== 204 && status !== 404) throw new Error(`DELETE ${path}: ${summary}`);
 }
 
-async function writeWell(target: Target, name: string, content: string): Promise<void> {
+export async function writeWell(target: Target, name: string, content: string): Promise<void> {
   const answer = await write(target, name, content);
   const { ok, path } = answer.json() as { ok?: unknown; path?: unknown };
   const isRight = answer.status === 200 && ok === true && path === notePath(target, name);
@@ -47,7 +51,7 @@ interface Note {
   readonly modified?: unknown;
 }
 
-async function readWell(target: Target, name: string): Promise<Note> {
+export async function readWell(target: Target, name: string): Promise<Note> {
   const answer = await target.ask(noteUrl(notePath(target, name)));
   expectThat(answer.status === 200, `GET ${answer.summary}`);
   return answer.json() as Note;
