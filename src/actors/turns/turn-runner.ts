@@ -2,8 +2,10 @@
  * One turn from its start to its durable outcome: the model call, what it streams, and the one way in which every turn
  * ends. It does not know sessions or queues; it says when a turn is over.
  */
+import type { SessionId } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
+import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
@@ -26,6 +28,12 @@ export interface TurnRunnerOptions {
   readonly enterModel?: (detail: string) => () => void;
   /** Called with every step of useful work. */
   readonly onProgress: () => void;
+  /** An answer names files. Must not throw. */
+  readonly onAttachments?: (answer: {
+    readonly turnId: string;
+    readonly sessionId: SessionId;
+    readonly attachments: readonly AttachmentInfo[];
+  }) => void;
   readonly onDefect: (error: unknown, where: string) => void;
 }
 
@@ -107,6 +115,10 @@ export class TurnRunner {
       this.send(turn, turnFrames.status(turn, 'Thinking...'));
       const text = await call.untilAborted(this.#answer(turn, call));
       const answer = { ...parseMarkers(text), model: this.#options.model.runtimeId };
+      const { turnId, sessionId } = turn;
+      // Before the client hears of them: it may ask for them at once.
+      const { attachments } = answer;
+      if (attachments) this.#options.onAttachments?.({ turnId, sessionId, attachments });
       this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
     } catch (error) {
       const why = call.cause instanceof TurnAborted ? call.cause.why : undefined;
