@@ -18,6 +18,14 @@ const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
   [['--token', 'x', '--token-file', 'y', 'a'], /'--token-file <file>' cannot be used with option '--token/],
   [['init'], /missing required argument 'dir'/],
   [['init', '--port', '1', 'a'], /unknown option '--port'/],
+  [['validate'], /missing required argument 'url'/],
+  [['validate', 'ftp://x'], /'ftp:\/\/x'.*address of a gateway/],
+  [['validate', 'http://x/api/health'], /address of a gateway/],
+  [['validate', 'http://me:secret@x'], /without credentials/],
+  [['validate', 'x', '--timeout', '0'], /--timeout <seconds>.*above 0/],
+  [['validate', 'x', '--only', 'vault,voult'], /--only <parts>.*http, access, .*restart/],
+  [['validate', 'x', '--token', 'y', '--token-file', 'z'], /cannot be used with option/],
+  [['validate', 'x', '--transport', 'uws'], /unknown option '--transport'/],
 ];
 for (const [args, said] of WRONG) {
   test(`"${args.join(' ')}" is refused with what is expected`, () => {
@@ -67,4 +75,20 @@ test('--help and --version print to stdout and are no failure', () => {
       word.toLowerCase().includes('v') ? /^1\.2\.3\n$/ : /^Usage: openagent-supervisor/,
     );
   }
+});
+
+test('validate takes an address in any of its spellings, and its own options', () => {
+  const parsed = (args: readonly string[]): unknown => {
+    const result = parseCommandLine(['validate', ...args], '1.2.3');
+    return result.kind === 'validate' ? [result.url.href, result.options] : result;
+  };
+  const usual = { all: false, json: false, messages: true, timeoutSeconds: 10 };
+  const url = 'http://127.0.0.1:8765/';
+  for (const spelling of ['127.0.0.1:8765', 'http://127.0.0.1:8765', 'ws://127.0.0.1:8765/ws']) {
+    assert.deepEqual(parsed([spelling]), [url, usual]);
+  }
+  assert.deepEqual(parsed(['wss://x/ws', '--no-messages']), ['https://x/', { ...usual, messages: false }]);
+  const words = '--all --json --timeout 2.5 --only vault,frames --token t 127.0.0.1:8765'.split(' ');
+  const given = { all: true, json: true, messages: true, timeoutSeconds: 2.5, token: 't' };
+  assert.deepEqual(parsed(words), [url, { ...given, only: ['vault', 'frames'] }]);
 });
