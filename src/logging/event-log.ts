@@ -68,16 +68,17 @@ export function openEventLog(options: EventLogOptions): EventLog {
     file.append(clean);
     if (followers.size > 0) for (const follower of followers) follower(clean, now.event, now.level);
   };
-  const lines = createLineBuilder(
-    () => now.head,
-    (line) => append(line.length > LINE_CHARS ? `${now.head},"truncated_chars":${line.length}}\n` : line),
-  );
+  const appendCut = (line: string): void =>
+    append(line.length > LINE_CHARS ? `${now.head},"truncated_chars":${line.length}}\n` : line);
+  const lines = createLineBuilder(() => now.head, appendCut);
 
   const write = (level: LogLevel, event: string, fields: LogFields): void => {
     if (RANK[level] < rank) return;
     begin(level, String(event));
     try {
-      lines.info(toFields(fields));
+      const plain = toPlainText(fields);
+      if (plain === undefined) lines.info(toFields(fields));
+      else appendCut(`${now.head}${plain}}\n`);
     } catch (error) {
       // A getter or toJSON of somebody's object threw: the event itself is still worth a line.
       append(`${now.head},"unserialisable":${JSON.stringify(toText(error))}}\n`);
@@ -133,6 +134,24 @@ function createLineBuilder(head: () => string, write: (line: string) => void): L
 function toHead(clock: Clock, event: string, level: LogLevel): string {
   const shown = RANK[level] >= RANK.warn ? `,"level":"${level}"` : '';
   return `{"ts":${clock.wallMs() / 1000},"event":${JSON.stringify(event)}${shown}`;
+}
+
+/**
+ * What pino would make of fields that are texts and numbers, without its general way there: two such lines are written
+ * for each turn. Undefined where pino is to see to it.
+ */
+function toPlainText(fields: LogFields): string | undefined {
+  if (typeof fields !== 'object' || fields === null) return undefined;
+  if (Object.getPrototypeOf(fields) !== Object.prototype) return undefined;
+  let text = '';
+  for (const key in fields) {
+    const value = fields[key];
+    if (key === 'ts' || key === 'event') return undefined;
+    if (typeof value === 'string') text += `,"${key}":${JSON.stringify(value)}`;
+    else if (typeof value === 'number' && Number.isFinite(value)) text += `,"${key}":${value}`;
+    else if (value !== undefined) return undefined;
+  }
+  return text;
 }
 
 /** User code in bridges calls this log too, and JavaScript does not hold it to the types. */
