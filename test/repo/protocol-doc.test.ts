@@ -52,7 +52,7 @@ test('the routes of the document are the routes of the table, with access, summa
   assert.deepEqual(
     tableUnder('REST').map((row) => row.map(unquoted)),
     Object.values(ROUTES).map(({ method, path, auth, summary, errors }) => [
-      ...[`${method} ${path}`, auth, summary, (errors as readonly string[]).join(', ') || '–'],
+      ...[`${method} ${path}`, auth, unquoted(summary), (errors as readonly string[]).join(', ') || '–'],
     ]),
   );
 });
