@@ -40,7 +40,7 @@ export interface VaultOptions {
   readonly onUnwatched: (reason: string) => void;
 }
 
-/** What a request waits for an index that is being made before it answers what there is. */
+/** What requests wait for an index that has just been opened before they are answered what there is. */
 const WAIT_MS = 1_000;
 /** The same for a rename, which would miss links. */
 const RENAME_WAIT_MS = 10_000;
@@ -65,6 +65,7 @@ class OpenVault {
   /** Tells versions of this index from those of an earlier one. */
   readonly #era = randomBytes(6).toString('hex');
   #sync: VaultSync | undefined;
+  #openedMs = 0;
   #stopListening = (): void => {};
   #expiry: TimerHandle;
   #isClosed = false;
@@ -232,13 +233,15 @@ class OpenVault {
     });
     this.#stopListening = onNotice((notice) => sync.notice(notice));
     this.#sync = sync;
+    this.#openedMs = clock.monotonicMs();
     return sync;
   }
 
-  /** A short wait: a client that does not know `indexing` should see all of a small vault at once. */
+  /** A short wait, once: a client that does not know `indexing` should see all of a small vault at once. */
   async #waited(): Promise<VaultSync> {
     const sync = this.#opened();
-    if (!sync.isReady()) await sync.ready(WAIT_MS);
+    const leftMs = this.#openedMs + WAIT_MS - this.#options.clock.monotonicMs();
+    if (!sync.isReady() && leftMs > 0) await sync.ready(leftMs);
     return sync;
   }
 
