@@ -230,7 +230,10 @@ test('a document that is no mapping is shown, can be replaced, and not patched',
 
 test('a file that is no YAML is told with its line, and can be replaced as a whole', async (t) => {
   const { store, agent, text } = openStore(t, { source: 'name: a\nbad: [\n' });
-  await assert.rejects(store.read(agent), failsWith('config.invalid', /openagent\.yaml:\d+:\d+ not valid YAML/));
+  await assert.rejects(
+    store.read(agent),
+    failsWith('config.invalid', /openagent\.yaml:\d+:\d+ not valid YAML/),
+  );
   await assert.rejects(store.patch(agent, 'name', 'x', ''), failsWith('config.invalid', /yaml:\d+:\d+ not/));
   await store.replace(agent, { name: 'mended' }, '');
   assert.equal(text(), 'name: mended\n');
@@ -355,7 +358,8 @@ test('the level of the log is applied at once, a model by a restart soon after, 
   assert.deepEqual(told.splice(0), ['alpha {"type":"log.level","level":"debug"}']);
   assert.deepEqual(await facts('logging', { level: 'debug', keep_files: 9 }), ['next start', true]);
   assert.deepEqual(await facts('name', 'x'), ['next start', true]);
-  assert.deepEqual(await facts('providers', {}), ['nothing', false]);
+  const { providers } = (await store.read(agent)).value as Json;
+  assert.deepEqual(await facts('providers', providers), ['nothing', false]);
   assert.deepEqual(await facts('model', { provider: 'echo', delay_ms: 1 }), ['restart', false]);
   assert.deepEqual(await facts('model', { provider: 'echo', delay_ms: 2 }), ['restart', false]);
   assert.deepEqual(told, []);

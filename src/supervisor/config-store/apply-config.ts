@@ -80,13 +80,9 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
   };
 }
 
+/** With all that its models are made of. */
 function isSameModel(a: PreparedAgent, b: PreparedAgent): boolean {
-  return isDeepStrictEqual(modelOf(a), modelOf(b));
-}
-
-/** All that an agent's models are made of. */
-function modelOf({ settings }: PreparedAgent): unknown {
-  return [settings.model, (settings as { readonly providers?: unknown }).providers];
+  return isDeepStrictEqual(a.settings.model, b.settings.model);
 }
 
 /** But for the level. */
