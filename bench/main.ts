@@ -12,11 +12,12 @@ import { benchHostDeath } from './host-death.ts';
 import { benchRestart } from './restart.ts';
 import { benchHealth, benchTurns } from './throughput.ts';
 import { benchVaultIndex } from './vault-index.ts';
+import { benchVaultTurns } from './vault-turns.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P1: benchHealth,
   P2: benchTurns,
-  P3: benchVaultIndex,
+  P3: async () => [...(await benchVaultIndex()), ...(await benchVaultTurns())],
   P4: benchStart,
   P5: benchMemory,
   P6: benchRestart,
