@@ -58,7 +58,7 @@ test('options and directories are told apart, in any order, with or without `run
 test('a directory may be called init, and may begin with a dash', () => {
   const dirsOf = (args: readonly string[]): unknown => {
     const parsed = parseCommandLine(args, '1.2.3');
-    return parsed.kind === 'print' ? parsed.stderr : [parsed.kind, parsed.dirs];
+    return 'dirs' in parsed ? [parsed.kind, parsed.dirs] : parsed;
   };
   assert.deepEqual(dirsOf(['./init']), ['run', ['./init']]);
   assert.deepEqual(dirsOf(['--', '-x', 'a']), ['run', ['-x', 'a']]);
