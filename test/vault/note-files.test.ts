@@ -3,7 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { chmod, link, lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { createKeyedLocks } from '../../src/vault/keyed-locks.ts';
+import { createNoteFiles } from '../../src/vault/note-files.ts';
 import { toNotePath } from '../../src/vault/note-path.ts';
+import { createTrash } from '../../src/vault/trash.ts';
+import { createVaultRoot } from '../../src/vault/vault-root.ts';
 import { filesBelow, openTestVault } from '../fixtures/open-vault.ts';
 
 const code = (expected: string) => (error: unknown) =>
@@ -307,4 +311,28 @@ test('nothing of a write is left behind, nor of one that was refused', async (t)
   await assert.rejects(vault.write('x/y.md', '3', { ifMatch: '*' }), code('vault.conflict'));
   assert.deepEqual(await readdir(join(root, '.trash/.tmp')), []);
   assert.deepEqual((await readdir(root)).sort(), ['.trash', 'a.md']);
+});
+
+test('a deleted note goes for good when its time is over, and nothing else in the trash does', async (t) => {
+  const { root } = await openTestVault(t);
+  const vaultRoot = createVaultRoot(root);
+  const locks = createKeyedLocks();
+  const files = createNoteFiles({ root: vaultRoot, locks, noteBytes: 100 });
+  const clock = { nowMs: Date.parse('2026-01-01T00:00:00.000Z') };
+  const trash = createTrash({ root: vaultRoot, locks, wallMs: () => clock.nowMs, read: files.read });
+  await files.write('old.md', 'x');
+  await trash.add('old.md');
+  await writeFile(join(root, '.trash/of another program.md'), 'x');
+  clock.nowMs += 86_400_000;
+  await files.write('new.md', 'x');
+  await trash.add('new.md');
+  assert.equal(await trash.expire(clock.nowMs - 1_000), 1);
+  assert.deepEqual(
+    (await trash.list(10)).map(({ path, deletedAtMs }) => [path, deletedAtMs]),
+    [['new.md', clock.nowMs]],
+  );
+  assert.ok((await readdir(join(root, '.trash'))).includes('of another program.md'));
+  await writeFile(join(root, '.trash/.tmp/left behind'), 'x');
+  await files.removeLeftovers(Date.now() + 1_000);
+  assert.deepEqual(await readdir(join(root, '.trash/.tmp')), []);
 });
