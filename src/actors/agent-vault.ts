@@ -75,6 +75,7 @@ async function openVault({ agent, clock, log, resources }: AgentVaultOptions): P
   const { vaultPath, dbPath, trashDays, limits } = agent.init.settings;
   return createVault({
     path: vaultPath,
+    agentDir: agent.init.dir,
     indexFile: join(dirname(dbPath), INDEX_FILE),
     noteBytes: limits.noteBytes,
     trashDays,

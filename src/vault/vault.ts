@@ -4,6 +4,8 @@
  * before they are answered.
  */
 import { randomBytes } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 import type { Clock, TimerHandle } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
@@ -27,6 +29,8 @@ import { createVaultSync, type VaultSync } from './vault-sync.ts';
 
 export interface VaultOptions {
   readonly path: string;
+  /** A vault that holds this serves notes only: configuration, databases and logs are nobody's notes. */
+  readonly agentDir: string;
   /** Of the index; its folder exists. */
   readonly indexFile: string;
   readonly noteBytes: number;
@@ -120,7 +124,7 @@ class OpenVault {
   }
 
   async read(given: string) {
-    const note = await this.#files.read(toNotePath(given));
+    const note = await this.#files.read(await this.#checked(given));
     const { text, isExact } = toText(note.bytes);
     const parsed = parseNote(text);
     return {
@@ -139,7 +143,7 @@ class OpenVault {
 
   async write(given: string, content: string, precondition: Precondition = {}) {
     const { path, etag, mtimeMs, size, change } = await this.#files.write(
-      toNotePath(given),
+      await this.#checked(given),
       content,
       precondition,
     );
@@ -151,14 +155,14 @@ class OpenVault {
   }
 
   async remove(given: string, precondition: Precondition = {}): Promise<{ trashId: string }> {
-    const { id, path } = await this.#trash.add(toNotePath(given), precondition);
+    const { id, path } = await this.#trash.add(await this.#checked(given), precondition);
     this.#wrote([{ kind: 'delete', path }]);
     this.#options.onChange('deleted', path);
     return { trashId: id };
   }
 
   async rename(givenFrom: string, givenTo: string, updateLinks: boolean) {
-    const [wantedFrom, wantedTo] = [toNotePath(givenFrom), toNotePath(givenTo)];
+    const [wantedFrom, wantedTo] = [await this.#checked(givenFrom), await this.#checked(givenTo)];
     const sync = this.#opened();
     if (updateLinks && !(await sync.ready(RENAME_WAIT_MS))) {
       const message =
@@ -210,7 +214,10 @@ class OpenVault {
   }
 
   async restore(id: string, given?: string): Promise<{ path: string }> {
-    const { path } = await this.#trash.restore(id, given === undefined ? undefined : toNotePath(given));
+    const { path } = await this.#trash.restore(
+      id,
+      given === undefined ? undefined : await this.#checked(given),
+    );
     this.#sync?.look([path]);
     this.#options.onChange('created', path);
     return { path };
@@ -221,6 +228,21 @@ class OpenVault {
     this.#options.clock.clearTimeout(this.#expiry);
     this.#stopListening();
     await this.#sync?.close();
+  }
+
+  async #checked(given: string): Promise<string> {
+    const path = toNotePath(given);
+    if (isNoteName(path) || !(await this.#holdsAgent())) return path;
+    const message =
+      'This path is not possible: the vault holds the directory of its agent, so only *.md is served';
+    throw new AppError('vault.path_invalid', message);
+  }
+
+  async #holdsAgent(): Promise<boolean> {
+    const { path, agentDir } = this.#options;
+    const [vault, agent] = await Promise.all([path, agentDir].map(realOrSame));
+    const way = relative(vault as string, agent as string);
+    return !isAbsolute(way) && way.split(sep)[0] !== '..';
   }
 
   #opened(): VaultSync {
@@ -298,6 +320,11 @@ interface Listing {
   readonly offset: number;
   readonly folder?: string | undefined;
   readonly tag?: string | undefined;
+}
+
+/** What is not there yet holds nothing. */
+function realOrSame(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
 }
 
 function flagOf(sync: VaultSync): { indexing?: true } {

@@ -336,3 +336,17 @@ test('a deleted note goes for good when its time is over, and nothing else in th
   await files.removeLeftovers(Date.now() + 1_000);
   assert.deepEqual(await readdir(join(root, '.trash/.tmp')), []);
 });
+
+test('a vault that holds the directory of its agent serves notes, and nothing else of it', async (t) => {
+  const { vault, dir } = await openTestVault(t, { holdsAgent: true });
+  await writeFile(join(dir, 'openagent.yaml'), 'token: secret');
+  await vault.write('a.md', 'x');
+  for (const path of ['openagent.yaml', 'vault-index.db', 'logs/events.jsonl']) {
+    await assert.rejects(vault.read(path), code('vault.path_invalid'), path);
+    await assert.rejects(vault.write(path, 'x'), code('vault.path_invalid'), path);
+    await assert.rejects(vault.remove(path), code('vault.path_invalid'), path);
+    await assert.rejects(vault.rename(path, 'b.md', false), code('vault.path_invalid'), path);
+    await assert.rejects(vault.rename('a.md', path, false), code('vault.path_invalid'), path);
+  }
+  assert.equal(await readFile(join(dir, 'openagent.yaml'), 'utf8'), 'token: secret');
+});
