@@ -18,7 +18,7 @@ import type { Transport } from '../gateway/transport.ts';
 import { loadTransport } from '../gateway/transports/load.ts';
 import { createSocketHub, type SocketHub } from '../gateway/ws/socket-hub.ts';
 import { type EventLog, openEventLog } from '../logging/event-log.ts';
-import { createModel, modelLabel, modelWarning } from '../models/registry.ts';
+import { createModel, modelLabel, modelWarnings } from '../models/registry.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
@@ -158,7 +158,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
     const files = createFileServices({ init, clock, log, db, children });
     const turns = new TurnEngine({
       journal,
-      model: createModel(settings.model, clock),
+      model: createModel(settings.model, clock, { note: (event, fields) => log.warn(event, fields) }),
       systemPrompt: settings.systemPrompt,
       limits: settings.limits,
       clock,
@@ -196,8 +196,7 @@ async function serve(
   const { init } = agent;
   const { settings } = init;
   const { factory, note } = await loadTransport(init.transport);
-  const missing = modelWarning(settings.model);
-  if (missing) agent.report({ type: 'worker.warning', warning: missing });
+  for (const warning of modelWarnings(settings.model)) agent.report({ type: 'worker.warning', warning });
   const bound: Bound = { port: 0, kind: 'node', note };
   const services = createServices(parts, bound, parts.files, () => hub);
   const hub: SocketHub = createSocketHub({

@@ -7,35 +7,18 @@
  */
 import { z } from 'zod';
 import { DEFAULT_LIMITS, limitKey } from './limits.ts';
+import { STALL_MS_MAX } from './model-settings.ts';
+import { LOCAL_VENDORS, VENDORS, WIRES } from './vendors.ts';
 import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
 
-/** Names of API vendors, as in `providers:` and before the `:` of a runtime id. */
-export const VENDORS = [
-  'anthropic',
-  'cerebras',
-  'deepseek',
-  'google',
-  'groq',
-  'mistral',
-  'openai',
-  'openrouter',
-  'xai',
-  'zai',
-] as const;
-
-/** What the reference accepts under other names. */
-export const PROVIDER_ALIASES: Readonly<Record<string, string>> = {
-  'claude-api': 'anthropic',
-  zhipu: 'zai',
-  litellm: 'agno',
-};
-
+/** What `model.provider` takes besides the names of `providers:`. */
 export const MODEL_PROVIDERS = [
   'echo',
   'claude-cli',
   'agno',
   'smart',
   ...VENDORS,
+  ...LOCAL_VENDORS,
   'claude-api',
   'zhipu',
   'litellm',
@@ -65,7 +48,8 @@ function whole(min: number, max = WHOLE_MAX, expected = `a whole number from ${m
 }
 
 const model = section({
-  provider: z.enum(MODEL_PROVIDERS, `one of ${MODEL_PROVIDERS.join(', ')}`).nullish(),
+  /** One of MODEL_PROVIDERS or a name of `providers`: see `knownProvider`. */
+  provider: text().nullish(),
   model_id: text().nullish(),
   api_key: secret().nullish(),
   base_url: text().nullish(),
@@ -78,7 +62,11 @@ const model = section({
     fallback: text().nullish(),
   }).nullish(),
   classifier_model: text().nullish(),
-  /** Ours: time the echo model waits before each token. */
+  /** Ours, like all that follow: tried in this order where the model fails before it said anything. */
+  fallbacks: textList('a list of models such as openai:gpt-4.1').nullish(),
+  retries: whole(0, 10).nullish(),
+  timeout_ms: whole(1, STALL_MS_MAX).nullish(),
+  /** Time the echo model waits before each token. */
   delay_ms: whole(0).nullish(),
 });
 
@@ -88,6 +76,8 @@ const provider = section({
   models: z.array(z.unknown(), 'a list of models').nullish(),
   disabled_models: textList('a list of model names').nullish(),
   permission_mode: text().nullish(),
+  /** Ours: what its address speaks, where that is not what its name or `base_url` says. */
+  wire: oneOf(WIRES).nullish(),
 }).catchall(z.unknown());
 
 const textByName = (expected: string) => z.record(z.string(), text().nullish(), expected);
@@ -103,6 +93,10 @@ const mcpServer = section({
   headers: textByName('a mapping of headers').nullish(),
   oauth: z.unknown().optional(),
   enabled: flag().nullish(),
+  /** Ours, like the following: what a url speaks, where it cannot be found out. */
+  transport: oneOf(['stdio', 'http', 'sse']).nullish(),
+  trust_annotations: flag().nullish(),
+  pin_tools: flag().nullish(),
 });
 
 const HOST_NAME = 'a host name or address without port, such as agents.example.org';
@@ -242,9 +236,25 @@ export const configSchema = section({
     timeout_ms: whole(1).nullish(),
   }).nullish(),
   supervisor: supervisor.nullish(),
-});
+}).superRefine(knownProvider, { when: () => true });
 
 export type Config = z.output<typeof configSchema>;
+
+/** Told beside whatever else is wrong, so it looks at what may not be valid. */
+function knownProvider(config: unknown, context: z.core.$RefinementCtx): void {
+  const { model, providers } = (config ?? {}) as Record<string, Record<string, unknown> | null | undefined>;
+  const name = model?.provider;
+  const known: readonly string[] = MODEL_PROVIDERS;
+  if (typeof name !== 'string' || known.includes(name) || Object.hasOwn(providers ?? {}, name)) return;
+  const message = `one of ${known.join(', ')}, or a name of providers`;
+  context.addIssue({
+    code: 'invalid_value',
+    values: [...known],
+    message,
+    path: ['model', 'provider'],
+    input: name,
+  });
+}
 
 function toText(value: unknown): unknown {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;

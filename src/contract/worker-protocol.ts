@@ -1,5 +1,6 @@
 import type { WireError } from './errors.ts';
 import type { Limits } from './limits.ts';
+import type { ModelSettings } from './model-settings.ts';
 
 /** Bump on any incompatible change; both ends refuse a different version. */
 export const WORKER_PROTOCOL = 1;
@@ -50,14 +51,6 @@ export interface TranscriptionSettings {
   /** A program and its arguments; `{file}` stands for the file. It prints the text. */
   readonly command: readonly [string, ...string[]];
   readonly timeoutMs: number;
-}
-
-export interface ModelSettings {
-  /** `echo`, or a provider that this version does not serve yet. */
-  readonly provider: string;
-  readonly modelId: string | undefined;
-  /** Time the echo model waits before each token, in milliseconds. */
-  readonly delayMs: number;
 }
 
 export interface GatewaySettings {

@@ -1,5 +1,9 @@
+import type { ErrorCode } from '../contract/errors.ts';
+
 /** One model call: one step of a turn. Providers translate to and from this and do nothing else. */
 export interface ModelRequest {
+  /** The turn it belongs to: what was decided for its first step holds for the others. */
+  readonly turnId?: string;
   /** Runtime id, `provider:model`; undefined: the provider's own. */
   readonly model: string | undefined;
   readonly system: string;
@@ -67,13 +71,23 @@ export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter' |
 
 /**
  * A stream is zero or more parts and exactly one `finish`, or it throws an AppError with a code that begins with
- * `model.`. `usage` comes before `finish`, or before the throw, as far as it is known.
+ * `model.`. There is one `usage` for every call that went out, before `finish` or before the throw: several where a
+ * classifier was asked, or where a call failed and another one was made.
  */
 export type StreamPart =
   | { readonly type: 'text'; readonly delta: string }
   | { readonly type: 'reasoning'; readonly delta: string }
   | { readonly type: 'tool_call'; readonly call: ToolCall }
-  | { readonly type: 'usage'; readonly usage: TokenUsage; readonly model: string }
+  | {
+      readonly type: 'usage';
+      readonly usage: TokenUsage;
+      /** Runtime id of the model that was really called. */
+      readonly model: string;
+      /** Absent: the answer itself. */
+      readonly purpose?: 'classifier';
+      /** Absent: it ended well. */
+      readonly failed?: ErrorCode;
+    }
   | { readonly type: 'finish'; readonly reason: FinishReason; readonly providerData?: unknown };
 
 export interface ModelProvider {

@@ -1,38 +1,63 @@
-/** From `model:` in the configuration to the provider that serves it. */
+/**
+ * From `model:` in the configuration to the provider that serves it. Part of every agent's start, so it knows nothing of
+ * HTTP: what does is loaded by the first call.
+ */
 import type { Clock } from '../contract/clock.ts';
-import { AppError, type WireError } from '../contract/errors.ts';
-import type { ModelSettings } from '../contract/worker-protocol.ts';
+import type { WireError } from '../contract/errors.ts';
+import { AppError } from '../contract/errors.ts';
+import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
+import { formatRuntimeId } from '../contract/runtime-id.ts';
+import type { ModelHooks } from './api-model.ts';
+import { targetOf } from './call-target.ts';
 import { createEchoModel } from './echo.ts';
-import type { ModelProvider } from './provider.ts';
+import type { ModelProvider, ModelRequest, StreamPart } from './provider.ts';
 
-export function createModel(settings: ModelSettings, clock: Clock): ModelProvider {
-  if (settings.provider === 'echo') return createEchoModel({ delayMs: settings.delayMs, clock });
-  return createUnavailableModel(settings);
+export function createModel(settings: ModelSettings, clock: Clock, hooks: ModelHooks = {}): ModelProvider {
+  const echo = createEchoModel({ delayMs: settings.delayMs, clock });
+  const api = createLateModel(settings, clock, hooks);
+  const isEcho = (model: string | undefined) => (model ?? settings.provider) === 'echo';
+  return {
+    runtimeId: modelLabel(settings),
+    stream: (request) => (isEcho(request.model) ? echo : api).stream(request),
+  };
 }
 
 /** What clients and tables call the model of these settings. */
-export function modelLabel(settings: ModelSettings): string {
-  if (settings.provider === 'echo') return 'echo';
-  return settings.modelId ? `${settings.provider}:${settings.modelId}` : settings.provider;
+export function modelLabel({ provider, modelId }: ModelSettings): string {
+  return formatRuntimeId({ provider, model: modelId });
 }
 
-/** What an operator should know at the start: turns on this model will fail. */
-export function modelWarning(settings: ModelSettings): WireError | undefined {
-  return settings.provider === 'echo' ? undefined : AppError.toWire(unavailable(settings));
+/** What an operator should know at the start: turns on these models will fail, or what was written means none. */
+export function modelWarnings(settings: ModelSettings): readonly WireError[] {
+  const { provider, routing, fallbacks, channels, doubts } = settings;
+  const first = routing
+    ? TIERS.map((tier) => routing[tier])
+    : provider === 'echo'
+      ? []
+      : [modelLabel(settings)];
+  const used = new Set([...first, ...fallbacks, ...Object.values(channels)]);
+  const missing = [...used].flatMap((runtimeId) => missingFor(runtimeId, settings));
+  const said = new Map(missing.map((warning) => [warning.message, warning]));
+  const doubtful = doubts.map((message): WireError => ({ code: 'model.unconfigured', message }));
+  return [...said.values(), ...doubtful];
 }
 
-function unavailable(settings: ModelSettings): AppError {
-  return new AppError(
-    'model.unavailable',
-    `The model ${modelLabel(settings)} is not available in this version. Set "model: { provider: echo }" in openagent.yaml, or use a version that serves it.`,
-  );
+function missingFor(runtimeId: string, settings: ModelSettings): readonly WireError[] {
+  if (runtimeId === 'echo') return [];
+  try {
+    targetOf(runtimeId, settings);
+    return [];
+  } catch (error) {
+    return [AppError.toWire(error)];
+  }
 }
 
-/** A directory of the reference opens with any model it knew; a turn on one that is not here says so. */
-function createUnavailableModel(settings: ModelSettings): ModelProvider {
-  const fails = { next: () => Promise.reject(unavailable(settings)) };
-  return {
-    runtimeId: modelLabel(settings),
-    stream: () => ({ [Symbol.asyncIterator]: () => fails }),
+/** 10 MB and up to 300 ms for the first call that needs it, nothing before. */
+function createLateModel(settings: ModelSettings, clock: Clock, hooks: ModelHooks): ModelProvider {
+  let opened: ModelProvider | undefined;
+  const stream = async function* (request: ModelRequest): AsyncGenerator<StreamPart, void> {
+    opened ??= (await import('./api-model.ts')).createApiModel({ settings, clock, hooks });
+    yield* opened.stream(request);
   };
+  return { runtimeId: modelLabel(settings), stream };
 }

@@ -26,10 +26,21 @@ test('a directory of the reference is found and loads without a warning', async 
   assert.deepEqual(warnings, []);
   const { settings } = prepared;
   assert.equal(settings.name, 'casa');
-  assert.deepEqual(settings.model, {
-    provider: 'claude-cli',
-    modelId: 'claude-sonnet-4-6',
-    delayMs: 0,
+  const { provider, modelId, permissionMode, monthlyBudget, providers } = settings.model;
+  assert.deepEqual(
+    { provider, modelId, permissionMode, monthlyBudget },
+    { provider: 'claude-cli', modelId: 'claude-sonnet-4-6', permissionMode: 'bypass', monthlyBudget: 25 },
+  );
+  assert.deepEqual(providers.openai, {
+    wire: 'openai',
+    baseUrl: 'https://api.openai.com/v1',
+    apiKey: 'sk-reference',
+    needsKey: true,
+    models: [
+      { id: 'gpt-4o-mini', inputCostPerMillion: undefined, outputCostPerMillion: undefined },
+      { id: 'gpt-4.1', inputCostPerMillion: 2, outputCostPerMillion: 8 },
+    ],
+    disabledModels: ['gpt-4.1'],
   });
   assert.equal(settings.gateway.host, '127.0.0.1');
   assert.equal(settings.gateway.token, 'reference-token');

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { systemClock } from '../../src/contract/clock.ts';
 import { AppError } from '../../src/contract/errors.ts';
+import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
 import { createEchoModel } from '../../src/models/echo.ts';
 import type { ModelRequest, StreamPart } from '../../src/models/provider.ts';
-import { createModel, modelLabel, modelWarning } from '../../src/models/registry.ts';
+import { createModel, modelLabel, modelWarnings } from '../../src/models/registry.ts';
 
 const request = (text: string, signal = new AbortController().signal): ModelRequest => ({
   model: undefined,
@@ -45,24 +46,31 @@ describe('the echo model', () => {
   });
 });
 
-describe('a model that this version does not serve', () => {
-  const settings = { provider: 'anthropic', modelId: 'claude-sonnet-4-6', delayMs: 0 };
+describe('claude-cli', () => {
+  const settings = { ...ECHO_SETTINGS, provider: 'claude-cli', modelId: 'claude-sonnet-4-6' };
 
-  test('ends each turn with model.unavailable, which names it and the mend', async () => {
+  test('ends each turn with model.unavailable, which names it and the replacement', async () => {
     await assert.rejects(read(createModel(settings, systemClock).stream(request('hi'))), (error) => {
       assert.ok(AppError.is(error) && error.code === 'model.unavailable', String(error));
-      assert.match(error.message, /anthropic:claude-sonnet-4-6.*provider: echo/s);
+      assert.match(
+        error.message,
+        /claude-cli.*provider: anthropic, model_id: claude-sonnet-4-6.*ANTHROPIC_API_KEY/s,
+      );
       return true;
     });
   });
 
   test('is warned of at the start', () => {
-    assert.equal(modelWarning(settings)?.code, 'model.unavailable');
-    assert.equal(modelWarning({ ...settings, provider: 'echo' }), undefined);
+    assert.deepEqual(
+      modelWarnings(settings).map(({ code }) => code),
+      ['model.unavailable'],
+    );
+    assert.deepEqual(modelWarnings(ECHO_SETTINGS), []);
   });
 
-  test('is called by its runtime id, or by its provider alone', () => {
-    assert.equal(modelLabel(settings), 'anthropic:claude-sonnet-4-6');
-    assert.equal(modelLabel({ ...settings, modelId: undefined }), 'anthropic');
+  test('is called as the reference calls it, any other model by its runtime id', () => {
+    assert.equal(modelLabel(settings), 'claude-cli/claude-sonnet-4-6');
+    assert.equal(modelLabel({ ...settings, modelId: undefined }), 'claude-cli');
+    assert.equal(modelLabel({ ...settings, provider: 'zai' }), 'zai:claude-sonnet-4-6');
   });
 });

@@ -7,6 +7,7 @@ import { basename, join, resolve } from 'node:path';
 import type { Config } from '../../contract/config.ts';
 import type { WireError } from '../../contract/errors.ts';
 import { AppError } from '../../contract/errors.ts';
+import type { ModelSettings } from '../../contract/model-settings.ts';
 import type { GatewaySettings } from '../../contract/worker-protocol.ts';
 import type { PreparedAgent } from '../fleet.ts';
 import { configError, configWarning } from './config-problem.ts';
@@ -14,6 +15,7 @@ import { isLoopbackHost } from './loopback.ts';
 import { type ParsedConfig, parseConfig } from './parse-config.ts';
 import { CONFIG_NAME, readConfig } from './read-config.ts';
 import { DEFAULT_PORT, type LoadOptions, resolveSettings, resolveSpec } from './resolve-config.ts';
+import { modelSecrets } from './resolve-model.ts';
 import { collectSecrets, isSecretKey } from './secrets.ts';
 import { validateConfig } from './validate-config.ts';
 
@@ -47,7 +49,7 @@ export function prepareAgent(
   return {
     prepared: {
       spec,
-      settings: { ...settings, secrets: secretsOf(parsed, settings.gateway) },
+      settings: { ...settings, secrets: secretsOf(parsed, settings.gateway, settings.model) },
       isolation: isolation ?? config.supervisor?.isolation ?? 'thread',
       transport: transport ?? config.supervisor?.transport ?? 'auto',
       preferredPort: preferredPort(config, options),
@@ -91,10 +93,10 @@ function preferredPort(config: Config, { overrides }: LoadOptions): number {
   throw new AppError('bind.port_invalid', `--port: expected a number from 0 to 65535, got ${port}`);
 }
 
-/** The token may come from outside the file; a variable named like a secret may stand in any text. */
-function secretsOf(parsed: ParsedConfig, gateway: GatewaySettings): readonly string[] {
+/** The token and keys may come from outside the file; a variable named like a secret may stand in any text. */
+function secretsOf(parsed: ParsedConfig, gateway: GatewaySettings, model: ModelSettings): readonly string[] {
   const substituted = parsed.substituted.filter(({ name }) => isSecretKey(name)).map(({ value }) => value);
-  return collectSecrets(parsed.data, [gateway.token, ...substituted]);
+  return collectSecrets(parsed.data, [gateway.token, ...modelSecrets(model), ...substituted]);
 }
 
 function legacyRestWarnings(file: string, parsed: ParsedConfig, gateway: GatewaySettings): WireError[] {

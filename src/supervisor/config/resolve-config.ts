@@ -1,16 +1,16 @@
 /** From a valid configuration to what an agent is given: defaults filled in, `~` expanded, paths absolute. */
 import { join, resolve } from 'node:path';
-import { type Config, type LimitName, PROVIDER_ALIASES } from '../../contract/config.ts';
+import type { Config, LimitName } from '../../contract/config.ts';
 import { DEFAULT_LIMITS, type Limits, limitKey } from '../../contract/limits.ts';
 import type {
   AgentSettings,
   GatewaySettings,
   Isolation,
   LogLevel,
-  ModelSettings,
   TransportChoice,
 } from '../../contract/worker-protocol.ts';
 import { type ChildSpec, DEFAULT_SPEC } from '../child-spec.ts';
+import { resolveModel } from './resolve-model.ts';
 
 export const DEFAULT_PORT = 8765;
 const DEFAULT_HOST = '127.0.0.1';
@@ -47,7 +47,7 @@ export function resolveSettings(
   return {
     name: config.name || agent.id,
     systemPrompt: config.system_prompt ?? DEFAULT_PROMPT,
-    model: resolveModel(config.model),
+    model: resolveModel(config, options.env),
     gateway: resolveGateway(config, options),
     bridges: resolveBridges(config, data),
     dbPath: path(config.memory?.db_path, 'openagent.db'),
@@ -96,16 +96,6 @@ function resolveBackoff(section: Config['supervisor']): Pick<ChildSpec, 'backoff
   const max = section?.backoff_ms_max;
   const backoffMsMin = section?.backoff_ms_min ?? Math.min(DEFAULT_SPEC.backoffMsMin, max ?? Infinity);
   return { backoffMsMin, backoffMsMax: max ?? Math.max(DEFAULT_SPEC.backoffMsMax, backoffMsMin) };
-}
-
-/** The reference takes `agno` where a model is named without provider; with neither there is nothing to call. */
-function resolveModel(section: Config['model']): ModelSettings {
-  const written = section?.provider ?? (section?.model_id ? 'agno' : 'echo');
-  return {
-    provider: PROVIDER_ALIASES[written] ?? written,
-    modelId: section?.model_id || undefined,
-    delayMs: section?.delay_ms ?? 0,
-  };
 }
 
 function resolveGateway(config: Config, { env, overrides }: LoadOptions): GatewaySettings {

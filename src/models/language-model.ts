@@ -1,0 +1,33 @@
+/** The AI SDK's model behind a target. Each package is loaded by the first call that needs it, never at a start. */
+import type { LanguageModelV3, SharedV3ProviderOptions } from '@ai-sdk/provider';
+import type { CallTarget } from './call-target.ts';
+
+/** Sent where none is wanted: without one the packages would look for one in the environment themselves. */
+const NO_KEY = 'none';
+
+export async function openLanguageModel(
+  target: CallTarget,
+  fetchBytes: typeof fetch,
+): Promise<LanguageModelV3> {
+  const { provider, model, settings } = target;
+  const options = { baseURL: settings.baseUrl ?? '', apiKey: settings.apiKey || NO_KEY, fetch: fetchBytes };
+  switch (settings.wire) {
+    case 'anthropic':
+      return (await import('@ai-sdk/anthropic')).createAnthropic(options)(model);
+    case 'google':
+      return (await import('@ai-sdk/google')).createGoogleGenerativeAI(options)(model);
+    case 'openai':
+      return (await import('@ai-sdk/openai')).createOpenAI(options).responses(model);
+    case 'openai-chat': {
+      const { createOpenAICompatible } = await import('@ai-sdk/openai-compatible');
+      const { apiKey, ...rest } = options;
+      // Mistral sends it unasked, and refuses to be asked.
+      const includeUsage = provider !== 'mistral';
+      const key = settings.apiKey ? { apiKey } : {};
+      return createOpenAICompatible({ ...rest, ...key, name: provider, includeUsage }).chatModel(model);
+    }
+  }
+}
+
+/** A conversation is kept here, so it is not kept at OpenAI as well; what reasoning needs then comes with the answer. */
+export const CALL_OPTIONS: SharedV3ProviderOptions = { openai: { store: false } };

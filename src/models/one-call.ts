@@ -1,0 +1,211 @@
+/**
+ * One HTTP call of one model, from a request to parts: no retry, no second model. Ends with `finish`, or throws an
+ * AppError, and tells its usage either way.
+ */
+import type { LanguageModelV3StreamPart, SharedV3ProviderMetadata } from '@ai-sdk/provider';
+import type { Clock } from '../contract/clock.ts';
+import type { ErrorCode } from '../contract/errors.ts';
+import type { CallTarget } from './call-target.ts';
+import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
+import { CALL_OPTIONS, openLanguageModel } from './language-model.ts';
+import { classifyFailure, modelError } from './model-errors.ts';
+import { type ProgressWatch, watchProgress } from './progress-watch.ts';
+import { type AnswerShape, type ShapePart, toPrompt, toTools } from './prompt.ts';
+import type { FinishReason, ModelRequest, StreamPart, TokenUsage } from './provider.ts';
+
+export interface OneCallOptions {
+  readonly stallMs: number;
+  readonly clock: Clock;
+  readonly purpose?: 'classifier';
+}
+
+type Finish = Extract<LanguageModelV3StreamPart, { type: 'finish' }>;
+
+export async function* callOnce(
+  target: CallTarget,
+  request: ModelRequest,
+  options: OneCallOptions,
+): AsyncGenerator<StreamPart, void> {
+  const { signal } = request;
+  const watch = watchProgress({ signal, stallMs: options.stallMs, clock: options.clock });
+  const answer = new Answer(target);
+  const usage = (failed?: ErrorCode): StreamPart => ({
+    type: 'usage',
+    usage: answer.usage,
+    model: target.runtimeId,
+    ...(options.purpose === undefined ? {} : { purpose: options.purpose }),
+    ...(failed === undefined ? {} : { failed }),
+  });
+  try {
+    for await (const part of await openStream(target, request, watch)) {
+      const ours = answer.take(part);
+      if (ours !== undefined) yield ours;
+    }
+    const finish = answer.finish();
+    yield usage();
+    yield finish;
+  } catch (error) {
+    if (signal.aborted) {
+      yield usage('turn.cancelled');
+      throw signal.reason;
+    }
+    const failure = watch.isStalled() ? modelError('model.timeout', target) : classifyFailure(error, target);
+    yield usage(failure.code);
+    throw failure;
+  } finally {
+    watch.end();
+  }
+}
+
+async function openStream(
+  target: CallTarget,
+  request: ModelRequest,
+  watch: ProgressWatch,
+): Promise<ReadableStream<LanguageModelV3StreamPart>> {
+  const model = await openLanguageModel(target, watch.fetch);
+  const tools = toTools(request.tools);
+  const { stream } = await model.doStream({
+    prompt: await toPrompt(request, target),
+    ...(tools === undefined ? {} : { tools }),
+    abortSignal: watch.signal,
+    includeRawChunks: true,
+    providerOptions: CALL_OPTIONS,
+  });
+  return stream;
+}
+
+/** What has come of an answer so far. */
+class Answer {
+  usage: TokenUsage = UNKNOWN_USAGE;
+  readonly #target: CallTarget;
+  readonly #parts: {
+    kind: ShapePart['type'];
+    id: string;
+    text: string;
+    options: SharedV3ProviderMetadata | undefined;
+  }[] = [];
+  #hasOutput = false;
+  #hasReasoning = false;
+  #finish: Finish | undefined;
+
+  constructor(target: CallTarget) {
+    this.#target = target;
+  }
+
+  /** Throws what the stream tells as an error. */
+  take(part: LanguageModelV3StreamPart): StreamPart | undefined {
+    switch (part.type) {
+      case 'raw':
+        this.usage = usageInChunk(part.rawValue, this.usage);
+        return undefined;
+      case 'text-delta':
+      case 'reasoning-delta':
+        return this.#takeDelta(part);
+      case 'text-end':
+      case 'reasoning-start':
+      case 'reasoning-end':
+        this.#note(part.type.startsWith('text') ? 'text' : 'reasoning', part.id, '', part.providerMetadata);
+        return undefined;
+      case 'tool-call':
+        this.#hasOutput = true;
+        this.#note('call', part.toolCallId, '', part.providerMetadata);
+        return {
+          type: 'tool_call',
+          call: { id: part.toolCallId, name: part.toolName, input: inputOf(part.input) },
+        };
+      case 'finish':
+        this.#finish = part;
+        this.usage = usageOf(part.usage, this.#target);
+        return undefined;
+      case 'error':
+        throw part.error;
+      default:
+        return undefined;
+    }
+  }
+
+  /** The last part, if the stream came to a good end; throws otherwise. */
+  finish(): StreamPart {
+    const { unified, raw } = this.#finish?.finishReason ?? {};
+    const reason = this.#isRefused(unified) ? 'content_filter' : REASONS[unified ?? 'other'];
+    if (reason === undefined) throw modelError('model.garbage', this.#target, { said: raw });
+    // A stream that only stops was cut, however politely.
+    if (raw === undefined && reason === 'other')
+      throw modelError('model.network', this.#target, { said: CUT });
+    if (!this.#hasOutput) {
+      const code = reason === 'content_filter' ? 'model.content_filter' : 'model.empty';
+      throw modelError(code, this.#target, { said: raw });
+    }
+    const parts = this.#shape();
+    const data: AnswerShape | undefined = parts && { from: this.#target.runtimeId, parts };
+    return { type: 'finish', reason, ...(data === undefined ? {} : { providerData: data }) };
+  }
+
+  #takeDelta(part: Extract<LanguageModelV3StreamPart, { type: 'text-delta' | 'reasoning-delta' }>) {
+    const { id, delta, providerMetadata } = part;
+    const isText = part.type === 'text-delta';
+    this.#note(isText ? 'text' : 'reasoning', id, delta, providerMetadata);
+    if (delta === '') return undefined;
+    if (isText) this.#hasOutput = true;
+    else this.#hasReasoning = true;
+    return isText ? ({ type: 'text', delta } as const) : ({ type: 'reasoning', delta } as const);
+  }
+
+  /** Parts stand in the order in which they began; what is told of one later belongs to the same one. */
+  #note(
+    kind: ShapePart['type'],
+    id: string,
+    text: string,
+    metadata: SharedV3ProviderMetadata | undefined,
+  ): void {
+    const last = this.#parts.findLast((part) => part.kind === kind && part.id === id);
+    // A provider may use one id for all its texts: one behind a call is another one.
+    const isLast = last !== undefined && (kind === 'reasoning' || last === this.#parts.at(-1) || text === '');
+    if (!isLast) this.#parts.push({ kind, id, text, options: metadata });
+    else {
+      last.text += text;
+      last.options = metadata ?? last.options;
+    }
+  }
+
+  /** Undefined where the message says it all. */
+  #shape(): readonly ShapePart[] | undefined {
+    const parts = this.#parts.filter(({ kind, text, options }) => kind !== 'text' || text !== '' || options);
+    if (!this.#hasReasoning && parts.every(({ options }) => options === undefined)) return undefined;
+    return parts.map(({ kind, id, text, options }) => {
+      const rest = options === undefined ? {} : { options };
+      if (kind === 'text') return { type: 'text', chars: text.length, ...rest };
+      return kind === 'reasoning' ? { type: 'reasoning', text, ...rest } : { type: 'call', id, ...rest };
+    });
+  }
+
+  /** Google says it beside the reason, when it does not even begin. */
+  #isRefused(unified: Finish['finishReason']['unified'] | undefined): boolean {
+    const feedback = this.#finish?.providerMetadata?.google?.promptFeedback as
+      | { readonly blockReason?: unknown }
+      | null
+      | undefined;
+    return unified === 'content-filter' || Boolean(feedback?.blockReason);
+  }
+}
+
+const CUT = 'the stream ended before the answer did';
+
+const REASONS: Readonly<Record<Finish['finishReason']['unified'], FinishReason | undefined>> = {
+  stop: 'stop',
+  length: 'length',
+  'content-filter': 'content_filter',
+  'tool-calls': 'tool_calls',
+  error: undefined,
+  other: 'other',
+};
+
+/** What is no JSON stays text: the check against the tool's schema tells the model so. */
+function inputOf(text: string): unknown {
+  if (text.trim() === '') return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
