@@ -15,8 +15,16 @@ export interface Entries {
 
 export const ENTRIES: Entries;
 
-export function bundleSplit(entry: string, name: string): Promise<readonly [start: Bundle, lazy: Bundle]>;
+export function bundleSplit(
+  entry: string,
+  name: string,
+): Promise<readonly [start: Bundle, ...later: Bundle[]]>;
 export function bundle(entry: string, name: string): Promise<Bundle>;
 export function buildInto(dir: string, entries: Entries): Promise<readonly Bundle[]>;
+export function buildRelease(
+  dist: string,
+  entries: Entries,
+  warm?: (dir: string) => void,
+): Promise<readonly Bundle[]>;
 export function makeCodeCaches(dir: string): void;
 export function buildSdk(dir: string): Promise<readonly (readonly string[])[]>;

@@ -5,8 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
@@ -15,7 +15,7 @@ const BOOT = join(ROOT, 'src/boot');
 export const ENTRIES = { agent: 'src/actors/agent-worker.ts', host: 'src/supervisor/host.ts' };
 
 /** Native code, and what is only ever loaded from its own files. */
-const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings'];
+const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings', '@ai-sdk/*'];
 
 const SHARED_OPTIONS = {
   bundle: true,
@@ -75,24 +75,35 @@ const oneLocale = {
 };
 
 /**
- * Project modules reached by `import()` go to a second bundle, `files`, which `$lazy()` runs on first use: what most
- * agents never need takes no room in the heap of each thread. A module that both bundles hold exists twice.
+ * Project modules reached by `import()` go to bundles of their own, one for each room, which `$lazy(room)` runs on first
+ * use: what most agents never need takes no room in the heap of each thread. A module that two bundles hold exists twice.
  */
-function laterIn(files) {
+function laterIn(rooms) {
+  const indexOf = (file) => {
+    const room = roomOf(file);
+    const files = rooms.get(room) ?? [];
+    if (!files.includes(file)) rooms.set(room, [...files, file]);
+    return rooms.get(room).indexOf(file);
+  };
   return {
     name: 'later',
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
         if (kind !== 'dynamic-import') return undefined;
-        const file = resolve(resolveDir, path);
-        if (!files.includes(file)) files.push(file);
-        return { path: file, namespace: 'later' };
+        return { path: resolve(resolveDir, path), namespace: 'later' };
       });
       onLoad({ filter: /.*/, namespace: 'later' }, ({ path }) => ({
-        contents: `module.exports = $lazy().m${files.indexOf(path)};`,
+        contents: `module.exports = $lazy("${roomOf(path)}").m${indexOf(path)};`,
       }));
     },
   };
+}
+
+/** What belongs together is loaded together; the schemas of frames alone are wanted by every agent that is talked to. */
+function roomOf(file) {
+  const [top, folder] = relative(ROOT, file).split('/');
+  if (file.endsWith('/contract/frames.ts')) return 'frames';
+  return top === 'src' && folder !== 'contract' && folder !== 'gateway' ? folder : 'wire';
 }
 
 async function bundleText(name, input, plugins) {
@@ -114,7 +125,9 @@ async function bundleText(name, input, plugins) {
   // `$mport` is as long as `import`, `$onCall` as `require`: the source map stays true.
   const code = text('.cjs')
     .replaceAll(/(?<![\w$.])import\(/g, '$mport(')
-    .replaceAll(LATE_REQUIRE, '$$onCall($1)');
+    .replaceAll(LATE_REQUIRE, '$$onCall($1)')
+    // Bundles are read as latin1. esbuild leaves what stands in a regular expression as it is.
+    .replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
   const hash = createHash('sha256').update(code).digest('hex').slice(0, 12);
   return { name, code, hash, map: text('.map'), metafile: result.metafile };
 }
@@ -124,28 +137,28 @@ export function bundle(entry, name) {
   return bundleText(name, { entryPoints: [entry] }, []);
 }
 
-/** Two files: what runs at the start, and `<name>-lazy` with what may be wanted later. */
+/** What runs at the start, then `<name>-<room>` for each room with what may be wanted later. */
 export async function bundleSplit(entry, name) {
-  const later = [];
-  const start = await bundleText(name, { entryPoints: [entry] }, [laterIn(later)]);
-  const contents = later.map((file, at) => `export * as m${at} from ${JSON.stringify(file)};`).join('\n');
-  const input = { stdin: { contents, resolveDir: ROOT, sourcefile: `${name}-lazy.ts` } };
-  return [start, await bundleText(`${name}-lazy`, input, [])];
+  const rooms = new Map();
+  const start = await bundleText(name, { entryPoints: [entry] }, [laterIn(rooms)]);
+  const later = [...rooms].sort().map(([room, files]) => {
+    const contents = files.map((file, at) => `export * as m${at} from ${JSON.stringify(file)};`).join('\n');
+    const input = { stdin: { contents, resolveDir: ROOT, sourcefile: `${name}-${room}.ts` } };
+    return bundleText(`${name}-${room}`, input, []);
+  });
+  return [start, ...(await Promise.all(later))];
 }
 
-/** The boot files know the bundles they belong to by hash. */
+/** The boot files know the bundles they belong to, by name and hash. */
 async function bundleBoot(entry, bundles) {
-  const hashes = bundles.map(({ name, hash }) => [
-    `process.env.${name.toUpperCase().replace('-', '_')}_BUNDLE_HASH`,
-    JSON.stringify(hash),
-  ]);
+  const hashes = Object.fromEntries(bundles.map(({ name, hash }) => [name, hash]));
   const result = await build({
     ...SHARED_OPTIONS,
     entryPoints: [entry],
     outfile: 'out.cjs',
     define: {
       'import.meta.dirname': '__dirname',
-      ...Object.fromEntries(hashes),
+      'process.env.BUNDLES': JSON.stringify(JSON.stringify(hashes)),
       'process.env.PACKAGE_VERSION': JSON.stringify(await packageVersion()),
     },
   });
@@ -162,8 +175,8 @@ async function writeFiles(dir, files) {
   }
 }
 
-/** `entries`: source files of `agent` and `host`. */
-export async function buildInto(dir, entries) {
+/** `entries`: source files of `agent` and `host`. Gives back the bundles, and all files as `[name, text]`. */
+async function makeFiles(entries) {
   for (const [name, entry] of Object.entries(entries)) {
     if (!existsSync(join(ROOT, entry))) throw new Error(`Cannot build dist/${name}.cjs: ${entry} is missing`);
   }
@@ -171,24 +184,61 @@ export async function buildInto(dir, entries) {
   const bundles = [...(await bundleSplit(agent, 'agent')), await bundle(host, 'host')];
   const boots = [
     'agent-boot.cjs',
-    'host-boot.cjs',
     'warm-agent.cjs',
     'warm-host.cjs',
     'make-code-cache.ts',
     'agent-monitor.ts',
+    'host-boot.cjs',
   ];
   const bootFiles = boots.map(async (file) => [
     `${basename(file, file.endsWith('.ts') ? '.ts' : '.cjs')}.cjs`,
     await bundleBoot(join(BOOT, file), bundles),
   ]);
-  await writeFiles(dir, [
+  const files = [
     ...bundles.flatMap(({ name, code, map }) => [
       [`${name}.cjs`, code],
       [`${name}.cjs.map`, map],
     ]),
     ...(await Promise.all(bootFiles)),
-  ]);
+  ];
+  return { bundles, files };
+}
+
+export async function buildInto(dir, entries) {
+  const { bundles, files } = await makeFiles(entries);
+  await writeFiles(dir, files);
   return bundles;
+}
+
+/**
+ * Into a folder of its own named by what is in it, `<dist>/<id>`; `<dist>/host-boot.cjs` leads to the newest. A host that
+ * runs goes on with the folder it was started from, for its agents' restarts and for what they load later.
+ */
+export async function buildRelease(dist, entries, warm = makeCodeCaches) {
+  const { bundles, files } = await makeFiles(entries);
+  const id = createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 12);
+  const dir = join(dist, id);
+  // The last one written: where it is, all are.
+  if (!existsSync(join(dir, 'host-boot.cjs'))) await writeFiles(dir, files);
+  else await utimes(dir, new Date(), new Date());
+  warm(dir);
+  await writeFiles(dist, [['host-boot.cjs', `'use strict';\nrequire('./${id}/host-boot.cjs');\n`]]);
+  await removeOldReleases(dist);
+  return bundles;
+}
+
+/** Of a fleet that was started long ago the folder must still be there. */
+const RELEASES_KEPT = 5;
+
+async function removeOldReleases(dist) {
+  const entries = await readdir(dist, { withFileTypes: true });
+  const releases = await Promise.all(
+    entries
+      .filter((entry) => entry.isDirectory() && /^[0-9a-f]{12}$/.test(entry.name))
+      .map(async ({ name }) => ({ dir: join(dist, name), usedMs: (await stat(join(dist, name))).mtimeMs })),
+  );
+  releases.sort((a, b) => b.usedMs - a.usedMs);
+  for (const { dir } of releases.slice(RELEASES_KEPT)) await rm(dir, { recursive: true, force: true });
 }
 
 /** The client library, once for browsers and once for Node; gives back what each file imports. */
@@ -224,9 +274,7 @@ export function makeCodeCaches(dir) {
 
 async function main() {
   const dir = join(ROOT, 'dist');
-  const bundles = await buildInto(dir, ENTRIES);
-  await buildSdk(join(ROOT, 'clients/sdk/dist'));
-  makeCodeCaches(dir);
+  const [bundles] = await Promise.all([buildRelease(dir, ENTRIES), buildSdk(join(ROOT, 'clients/sdk/dist'))]);
   const sizes = bundles.map(
     ({ name, code }) => `${basename(dir)}/${name}.cjs ${Math.round(code.length / 1024)} KiB`,
   );

@@ -10,19 +10,16 @@ const { cacheFileOf, runBundle } = require('./load-bundle.cjs');
 
 const AFTER_START_MS = 5_000;
 
-runBundle(join(__dirname, 'host.cjs'), process.env.HOST_BUNDLE_HASH, {
+const HASHES = JSON.parse(process.env.BUNDLES);
+
+runBundle(join(__dirname, 'host.cjs'), HASHES.host, {
   require,
   importModule: (specifier) => import(specifier),
 });
 setTimeout(makeMissingCaches, AFTER_START_MS).unref();
 
 function makeMissingCaches() {
-  const bundles = {
-    host: process.env.HOST_BUNDLE_HASH,
-    agent: process.env.AGENT_BUNDLE_HASH,
-    'agent-lazy': process.env.AGENT_LAZY_BUNDLE_HASH,
-  };
-  const caches = Object.entries(bundles).map(([name, hash]) =>
+  const caches = Object.entries(HASHES).map(([name, hash]) =>
     cacheFileOf(join(__dirname, `${name}.cjs`), hash),
   );
   if (caches.every((file) => existsSync(file))) return;

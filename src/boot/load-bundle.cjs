@@ -55,7 +55,7 @@ function compileBundle(bundleFile, bundleHash) {
 
 /**
  * `require` and `importModule` belong to a real file beside the bundle, so that both resolve as the bundle expects;
- * `loadLazy` gives the exports of the bundle's second part.
+ * `loadLazy` gives the exports of one of the bundle's later parts.
  */
 function runBundle(bundleFile, bundleHash, { require, importModule, loadLazy }) {
   const compiled = compileBundle(bundleFile, bundleHash);
@@ -65,14 +65,18 @@ function runBundle(bundleFile, bundleHash, { require, importModule, loadLazy }) 
   return { ...compiled, exports: module.exports };
 }
 
-/** Runs a bundle and, when it first asks for it, its second part; `loadLazy` is for who wants to ask in its place. */
-function runSplitBundle(start, lazy, loaders) {
-  let second;
-  const load = () => {
-    second ??= runBundle(lazy.file, lazy.hash, loaders);
-    return second;
+/** Runs a bundle and, when it first asks for them, its later parts; `loadLazy` is for who wants to ask in its place. */
+function runSplitBundle(start, laterOf, loaders) {
+  const loaded = new Map();
+  const load = (room) => {
+    const known = loaded.get(room);
+    if (known) return known;
+    const { file, hash } = laterOf(room);
+    const ran = runBundle(file, hash, loaders);
+    loaded.set(room, ran);
+    return ran;
   };
-  const loadLazy = () => load().exports;
+  const loadLazy = (room) => load(room).exports;
   return { ...runBundle(start.file, start.hash, { ...loaders, loadLazy }), loadLazy: load };
 }
 

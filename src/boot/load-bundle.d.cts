@@ -9,7 +9,7 @@ export interface Compiled {
 export interface Loaders {
   readonly require: NodeJS.Require;
   readonly importModule: (specifier: string) => Promise<unknown>;
-  readonly loadLazy?: () => Record<string, unknown>;
+  readonly loadLazy?: (room: string) => Record<string, unknown>;
 }
 
 export interface BundleFile {
@@ -24,6 +24,6 @@ export function compileBundle(bundleFile: string, bundleHash: string): Compiled;
 export function runBundle(bundleFile: string, bundleHash: string, loaders: Loaders): Ran;
 export function runSplitBundle(
   start: BundleFile,
-  lazy: BundleFile,
+  laterOf: (room: string) => BundleFile,
   loaders: Omit<Loaders, 'loadLazy'>,
-): Ran & { readonly loadLazy: () => Ran };
+): Ran & { readonly loadLazy: (room: string) => Ran };

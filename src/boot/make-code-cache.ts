@@ -9,6 +9,7 @@ import { constants, setPriority, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { DEFAULT_LIMITS } from '../contract/limits.ts';
+import { ECHO_SETTINGS } from '../contract/model-settings.ts';
 import {
   WORKER_PROTOCOL,
   type WorkerCommand,
@@ -20,18 +21,15 @@ import { type BundleFile, cacheFileOf, compileBundle } from './load-bundle.cjs';
 const READY_MS = 10_000;
 const END_MS = 3_000;
 
-const AGENT = bundleFile('agent', process.env.AGENT_BUNDLE_HASH);
-const AGENT_LAZY = bundleFile('agent-lazy', process.env.AGENT_LAZY_BUNDLE_HASH);
-const HOST = bundleFile('host', process.env.HOST_BUNDLE_HASH);
+const HASHES = JSON.parse(process.env.BUNDLES as string) as Readonly<Record<string, string>>;
+const AGENT_BUNDLES = Object.keys(HASHES).filter((name) => name !== 'host');
 
-function bundleFile(name: string, hash: string | undefined): BundleFile {
-  return { file: join(__dirname, `${name}.cjs`), hash: hash as string };
+function bundleFile(name: string): BundleFile {
+  return { file: join(__dirname, `${name}.cjs`), hash: HASHES[name] as string };
 }
 
-interface AgentCode {
-  readonly start: Uint8Array;
-  readonly lazy: Uint8Array;
-}
+/** Code caches by the names of their bundles. */
+type Caches = Readonly<Record<string, Uint8Array>>;
 
 function initFor(dir: string): WorkerInit {
   return {
@@ -47,7 +45,7 @@ function initFor(dir: string): WorkerInit {
     settings: {
       name: 'code-cache',
       systemPrompt: '',
-      model: { provider: 'echo', modelId: undefined, delayMs: 0 },
+      model: ECHO_SETTINGS,
       gateway: {
         host: '127.0.0.1',
         token: undefined,
@@ -72,7 +70,7 @@ function initFor(dir: string): WorkerInit {
 let agentEnded: Promise<void> = Promise.resolve();
 
 /** The code caches of an agent that has just become ready: of what it runs by then, and of what it may run later. */
-async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
+async function warmAgentCaches(dir: string): Promise<Caches> {
   await mkdir(join(dir, 'logs'));
   await mkdir(join(dir, 'memories'));
   const { port1, port2 } = new MessageChannel();
@@ -82,17 +80,17 @@ async function warmAgentCaches(dir: string): Promise<readonly Uint8Array[]> {
   });
   agentEnded = new Promise((resolve) => worker.once('exit', () => resolve()));
   await withDeadline(readyOf(worker), READY_MS, 'the agent was not ready in time');
-  const cache = new Promise<AgentCode>((resolve) => port1.once('message', resolve));
+  const cache = new Promise<Caches>((resolve) => port1.once('message', resolve));
   port1.postMessage('now');
   const code = await withDeadline(cache, READY_MS, 'the agent gave no code cache in time');
   const stop: WorkerCommand = { type: 'shutdown', reason: 'stop', drainMs: 0, closeMs: 1_000 };
   worker.postMessage(stop);
   port1.close();
-  return [code.start, code.lazy];
+  return code;
 }
 
 /** The code cache of a host whose only agent has just become ready. */
-async function warmHostCache(dir: string): Promise<readonly Uint8Array[]> {
+async function warmHostCache(dir: string): Promise<Caches> {
   const codeCacheFile = join(dir, 'host.cache');
   const host = fork(join(__dirname, 'warm-host.cjs'), [join(dir, 'agent'), '--json', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
@@ -109,7 +107,7 @@ async function warmHostCache(dir: string): Promise<readonly Uint8Array[]> {
     });
     host.send({ codeCacheFile });
     await withDeadline(written, READY_MS, 'the host gave no code cache in time');
-    return [await readFile(codeCacheFile)];
+    return { host: await readFile(codeCacheFile) };
   } finally {
     host.kill('SIGKILL'); // nothing in its directory is worth an orderly end
     await ended;
@@ -173,27 +171,23 @@ async function removeOutdated({ file, hash }: BundleFile): Promise<void> {
   }
 }
 
-async function makeCaches(
-  bundles: readonly BundleFile[],
-  warm: () => Promise<readonly Uint8Array[]>,
-): Promise<void> {
-  for (const bundle of bundles) await removeOutdated(bundle);
-  if (bundles.every(({ file, hash }) => existsSync(cacheFileOf(file, hash)))) return;
-  const caches = await warm().catch((error: Error) => {
+async function makeCaches(names: readonly string[], warm: () => Promise<Caches>): Promise<void> {
+  for (const name of names) await removeOutdated(bundleFile(name));
+  const cacheOf = (name: string) => cacheFileOf(bundleFile(name).file, bundleFile(name).hash);
+  if (names.every((name) => existsSync(cacheOf(name)))) return;
+  const caches = await warm().catch((error: Error): Caches => {
     process.stderr.write(`The code cache holds less than it could: ${error.message}\n`);
-    return bundles.map(coldCache);
+    return Object.fromEntries(names.map((name) => [name, coldCache(bundleFile(name))]));
   });
-  for (const [at, { file, hash }] of bundles.entries()) {
-    await writeAtomically(cacheFileOf(file, hash), caches[at] as Uint8Array);
-  }
+  for (const name of names) await writeAtomically(cacheOf(name), caches[name] as Uint8Array);
 }
 
 async function main(): Promise<void> {
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
   const dir = await mkdtemp(join(tmpdir(), 'openagent-code-cache-'));
   try {
-    await makeCaches([AGENT, AGENT_LAZY], () => warmAgentCaches(dir));
-    await makeCaches([HOST], () => warmHostCache(dir));
+    await makeCaches(AGENT_BUNDLES, () => warmAgentCaches(dir));
+    await makeCaches(['host'], () => warmHostCache(dir));
   } finally {
     const end = withDeadline(agentEnded, END_MS, 'the agent did not end in time');
     const isEnded = await end.then(

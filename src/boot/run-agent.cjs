@@ -3,10 +3,15 @@
 const { join } = require('node:path');
 const { runSplitBundle } = require('./load-bundle.cjs');
 
+const HASHES = JSON.parse(process.env.BUNDLES);
+const bundle = (name) => ({ file: join(__dirname, `${name}.cjs`), hash: HASHES[name] });
+
 function runAgent() {
-  const start = { file: join(__dirname, 'agent.cjs'), hash: process.env.AGENT_BUNDLE_HASH };
-  const lazy = { file: join(__dirname, 'agent-lazy.cjs'), hash: process.env.AGENT_LAZY_BUNDLE_HASH };
-  return runSplitBundle(start, lazy, { require, importModule: (specifier) => import(specifier) });
+  const loaders = { require, importModule: (specifier) => import(specifier) };
+  return runSplitBundle(bundle('agent'), (room) => bundle(`agent-${room}`), loaders);
 }
 
-module.exports = { runAgent };
+/** Of the bundles with what may be wanted later. */
+const ROOMS = Object.keys(HASHES).flatMap((name) => /^agent-(.+)$/.exec(name)?.[1] ?? []);
+
+module.exports = { runAgent, ROOMS };

@@ -4,12 +4,13 @@
  * `workerData.codeCachePort`. Only make-code-cache starts it.
  */
 const { workerData } = require('node:worker_threads');
-const { runAgent } = require('./run-agent.cjs');
+const { ROOMS, runAgent } = require('./run-agent.cjs');
 
 const { script, loadLazy } = runAgent();
 const port = workerData.codeCachePort;
 port.once('message', () => {
   const start = script.createCachedData();
-  port.postMessage({ start, lazy: loadLazy().script.createCachedData() });
+  const later = ROOMS.map((room) => [`agent-${room}`, loadLazy(room).script.createCachedData()]);
+  port.postMessage(Object.fromEntries([['agent', start], ...later]));
 });
 port.unref();

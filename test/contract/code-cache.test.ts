@@ -1,13 +1,31 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { type Bundle, buildInto, bundleSplit, ENTRIES, makeCodeCaches } from '../../scripts/build.mjs';
+import {
+  type Bundle,
+  buildInto,
+  buildRelease,
+  bundleSplit,
+  ENTRIES,
+  makeCodeCaches,
+} from '../../scripts/build.mjs';
 import { cacheFileOf, compileBundle, runSplitBundle } from '../../src/boot/load-bundle.cjs';
 
 const FIXTURES = { agent: 'test/fixtures/boot/agent.ts', host: 'test/fixtures/boot/host.ts' };
@@ -23,7 +41,7 @@ before(async () => {
   dist = await mkdtemp(join(tmpdir(), 'openagent-dist-'));
   const bundles = await buildInto(dist, FIXTURES);
   agent = bundles.find(({ name }) => name === 'agent') as Bundle;
-  lazy = bundles.find(({ name }) => name === 'agent-lazy') as Bundle;
+  lazy = bundles.find(({ name }) => name === 'agent-wire') as Bundle;
   makeCodeCaches(dist);
 });
 after(() => rm(dist, { recursive: true, force: true }));
@@ -36,11 +54,9 @@ function bundleFile(): string {
 }
 
 function run() {
-  const [start, later] = [
-    { file: bundleFile(), hash: agent.hash },
-    { file: join(dist, 'agent-lazy.cjs'), hash: lazy.hash },
-  ];
-  return runSplitBundle(start, later, { require, importModule: (specifier) => import(specifier) });
+  const start = { file: bundleFile(), hash: agent.hash };
+  const laterOf = (room: string) => ({ file: join(dist, `agent-${room}.cjs`), hash: lazy.hash });
+  return runSplitBundle(start, laterOf, { require, importModule: (specifier) => import(specifier) });
 }
 
 interface Start {
@@ -93,7 +109,7 @@ test('a module imported dynamically runs on first use, from the second bundle an
   assert.equal(await loadHeavy(), 'loaded on first use');
   await loadHeavy();
   assert.equal(globalThis.heavyModuleLoads, 1);
-  assert.equal(loadLazy().isCached, true);
+  assert.equal(loadLazy('wire').isCached, true);
   assert.ok(!agent.code.includes('heavyModuleLoads'), 'the start does not carry it');
 });
 
@@ -121,7 +137,7 @@ test('a missing entry is named', async () => {
 });
 
 test("an agent's thread starts without the libraries that only the host or a later use needs", async () => {
-  const [start, later] = await bundleSplit(ENTRIES.agent, 'agent');
+  const [start, ...later] = await bundleSplit(ENTRIES.agent, 'agent');
   const packagesOf = ({ metafile }: Bundle) =>
     new Set(Object.keys(metafile.inputs).flatMap((file) => /node_modules\/([^/]+)/.exec(file)?.[1] ?? []));
   const started = packagesOf(start);
@@ -131,5 +147,31 @@ test("an agent's thread starts without the libraries that only the host or a lat
     heavy.filter((name) => started.has(name)),
     [],
   );
-  assert.ok(packagesOf(later).has('zod'), 'the schemas are there when the first frame comes');
+  const frames = later.find(({ name }) => name === 'agent-frames') as Bundle;
+  assert.deepEqual(
+    [...packagesOf(frames)],
+    ['zod'],
+    'the first frame brings the schemas of frames and no more',
+  );
+});
+
+test('a new build leaves the files of a running host alone; the oldest builds go', async (t) => {
+  const place = await mkdtemp(join(tmpdir(), 'openagent-releases-'));
+  t.after(() => rm(place, { recursive: true, force: true }));
+  const releases = async () => (await readdir(place)).filter((name) => name !== 'host-boot.cjs');
+  const newest = async () =>
+    /\.\/(\w+)\//.exec(await readFile(join(place, 'host-boot.cjs'), 'utf8'))?.[1] ?? '';
+  const cold = () => {};
+  await buildRelease(place, FIXTURES, cold);
+  const [first = ''] = await releases();
+  assert.equal(await newest(), first);
+  for (const [age, name] of ['0'.repeat(12), '1'.repeat(12), '2'.repeat(12), '3'.repeat(12)].entries()) {
+    await mkdir(join(place, name));
+    await utimes(join(place, name), age + 1, age + 1);
+  }
+  await buildRelease(place, { ...FIXTURES, agent: FIXTURES.host }, cold);
+  const left = await releases();
+  assert.ok(left.includes(first) && left.includes(await newest()) && (await newest()) !== first, left.join());
+  assert.equal(left.length, 5);
+  assert.ok(!left.includes('0'.repeat(12)), 'the oldest one');
 });
