@@ -72,6 +72,9 @@ const SUMMARIES: Readonly<Partial<Record<ClientFrameType | ServerFrameType, stri
   logs: 'Whether the event log is followed, and what of it',
   log: 'Entries of the event log, as they are written',
   resource_event: 'Something that clients show has changed; only with the capability `resources`',
+  approval: 'Whether a call of a tool may be made',
+  approval_request: 'Asks a person about a call of a tool; only with the capability `approvals`',
+  approval_resolved: 'The question is answered or over; only with the capability `approvals`',
 };
 
 const REPLIES: Readonly<Partial<Record<ClientFrameType, readonly ServerFrameType[]>>> = {

@@ -56,6 +56,7 @@ export const ERRORS = {
   'turn.interrupted': { status: 500, retryable: true },
   'turn.dropped': { status: 499, retryable: true },
   'model.unavailable': { status: 501, retryable: false },
+  'budget.exceeded': { status: 402, retryable: false },
   'model.failed': { status: 502, retryable: true },
   // What a model provider can answer
   'model.unconfigured': { status: 422, retryable: false },

@@ -19,7 +19,7 @@ export const Attachment = z.object({
 });
 
 /** What a client may ask for in `auth`; it gets those we know. */
-export const CAPABILITIES = ['delta', 'resources'] as const;
+export const CAPABILITIES = ['delta', 'resources', 'approvals'] as const;
 
 /** What a client may send; ids have at most `idChars` characters. */
 export function clientFramesFor(idChars: number) {
@@ -67,6 +67,13 @@ export function clientFramesFor(idChars: number) {
       /** The beginning of the event's name. */
       event: z.string().max(256).optional(),
       level: z.enum(LOG_LEVELS).optional(),
+      id: Id.optional(),
+    }),
+    /** The answer to an `approval_request`; the first one counts. */
+    approval: z.object({
+      type: z.literal('approval'),
+      approval_id: z.string().min(1).max(64),
+      decision: z.enum(['allow', 'deny']),
       id: Id.optional(),
     }),
   } as const;
@@ -151,6 +158,25 @@ export const serverFrames = {
     resource: z.enum(['config', 'vault', 'scheduled_task', 'mcp']),
     action: z.enum(['created', 'updated', 'deleted', 'changed']),
     id: z.string().optional(),
+  }),
+  /** Only with the capability `approvals`, like the next one: may this tool be called with exactly these arguments? */
+  approval_request: z.object({
+    type: z.literal('approval_request'),
+    approval_id: z.string(),
+    session_id: SessionId,
+    turn_id: z.string(),
+    tool: z.string(),
+    arguments: z.record(z.string(), z.unknown()),
+    /** Unix time in seconds; then it is denied. */
+    expires_at: z.number(),
+  }),
+  /** Nobody needs to answer it any more. */
+  approval_resolved: z.object({
+    type: z.literal('approval_resolved'),
+    approval_id: z.string(),
+    session_id: SessionId,
+    turn_id: z.string(),
+    decision: z.enum(['allow', 'deny', 'expired', 'cancelled']),
   }),
 } as const;
 

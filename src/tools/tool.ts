@@ -1,4 +1,5 @@
 /** What a model can call, wherever it comes from: built in, or of an MCP server. */
+import type { ToolDecision } from '../contract/tool-settings.ts';
 import type { ToolSpec } from '../models/provider.ts';
 
 /**
@@ -9,6 +10,12 @@ export type ToolEffect = 'none' | 'repeatable' | 'unsafe';
 
 export interface Tool extends ToolSpec {
   readonly effect: ToolEffect;
+  /** Where the configuration says nothing of it; absent: allow. */
+  readonly defaultDecision?: ToolDecision;
+  /** Time for a call, in milliseconds, where the usual one does not fit it. */
+  readonly timeoutMs?: number;
+  /** What is wrong with an input, for the model to mend; nobody is asked about a call that cannot be made. */
+  check?(input: unknown): string | undefined;
   /** Resolves also for failures of the tool's own, with `isError`; rejects with an AppError, or with the signal's reason. */
   run(input: unknown, context: ToolContext): Promise<ToolResult>;
 }

@@ -10,6 +10,7 @@ import type { CAPABILITIES, ClientFrame, FrameOf, ParseFrame, ServerFrame } from
 import { type Limits, limitKey } from '../../contract/limits.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { Peer, PeerListener } from '../transport.ts';
+import type { ApprovalService } from './approval-service.ts';
 import { type CommandContext, runCommand } from './commands.ts';
 import { FrameRate } from './frame-rate.ts';
 import { Identity, type Wire } from './identity.ts';
@@ -25,6 +26,8 @@ export interface ConnectionContext {
   readonly clock: Clock;
   readonly commands: Pick<CommandContext, 'spendThisMonth' | 'requestRestart'>;
   readonly logs: LogFollows;
+  /** Absent: nobody asks, and clients do not get the capability. */
+  readonly approvals?: ApprovalService;
   /** A new key for a client that did not name itself. */
   nextUnnamed(): ClientKey;
   /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
@@ -42,7 +45,7 @@ export interface ConnectionContext {
 type Capability = (typeof CAPABILITIES)[number];
 
 /** Beside the table in `frames.ts`, which brings zod. */
-const KNOWN = ['delta', 'resources'] as const satisfies readonly Capability[];
+const KNOWN = ['delta', 'resources', 'approvals'] as const satisfies readonly Capability[];
 /** Client ids one socket may use in turn. */
 const IDENTITIES_MAX = 16;
 
@@ -53,6 +56,7 @@ export class Connection implements PeerListener, Wire {
   #isAuthenticated: boolean;
   #isOpen = true;
   #wantsResources = false;
+  #wantsApprovals = false;
   #identities: Identity[] = [];
   readonly #attached = new Set<Identity>();
   #unfollowLog: (() => void) | undefined;
@@ -80,6 +84,10 @@ export class Connection implements PeerListener, Wire {
 
   get wantsResources(): boolean {
     return this.#wantsResources && this.#isOpen;
+  }
+
+  get wantsApprovals(): boolean {
+    return this.#wantsApprovals && this.#isOpen;
   }
 
   onText(text: string): void {
@@ -181,6 +189,8 @@ export class Connection implements PeerListener, Wire {
         return this.#command(frame);
       case 'logs':
         return this.#followLog(frame);
+      case 'approval':
+        return this.#approve(frame);
     }
   }
 
@@ -202,9 +212,10 @@ export class Connection implements PeerListener, Wire {
     if (this.#authTimer !== undefined) this.#context.clock.clearTimeout(this.#authTimer);
     const identity = this.#identify(frame.client_id || undefined);
     if (!identity) return;
-    const granted = frame.capabilities && grant(frame.capabilities);
+    const granted = frame.capabilities && this.#grant(frame.capabilities);
     identity.wantsDeltas = granted?.includes('delta') ?? false;
     this.#wantsResources = granted?.includes('resources') ?? false;
+    this.#wantsApprovals = granted?.includes('approvals') ?? false;
     this.#sendFrame({
       type: 'auth_ok',
       agent_name: agent.name,
@@ -213,6 +224,14 @@ export class Connection implements PeerListener, Wire {
       ...(granted ? { capabilities: granted, limits: onWire(limits) } : {}),
     });
     this.#attach(identity);
+    if (this.#wantsApprovals)
+      for (const question of this.#context.approvals?.open() ?? []) this.send(question);
+  }
+
+  #grant(wanted: readonly string[]): Capability[] {
+    return KNOWN.filter(
+      (known) => wanted.includes(known) && (known !== 'approvals' || this.#context.approvals !== undefined),
+    );
   }
 
   /** In the same tick as `auth_ok`, before any other frame of this socket: what its client missed. */
@@ -290,6 +309,17 @@ export class Connection implements PeerListener, Wire {
     this.#sendFrame({ type: 'logs', follow, ...echoed });
   }
 
+  #approve({ approval_id: approvalId, decision, id }: FrameOf<'approval'>): void {
+    const by = this.#identities.at(-1)?.client.clientId ?? '';
+    const { approvals } = this.#context;
+    if (this.#wantsApprovals && approvals?.decide(approvalId, decision, by)) return;
+    const text = this.#wantsApprovals
+      ? 'This approval was decided, has expired, or was never asked for.'
+      : 'Ask for the capability approvals in auth first.';
+    const code = this.#wantsApprovals ? 'approval.not_found' : 'frame.invalid';
+    this.#sendFrame({ type: 'error', text, code, ...(id === undefined ? {} : { id }) });
+  }
+
   #refuseUnauthenticated(): void {
     this.#sendFrame({ type: 'auth_error', reason: 'Not authenticated', code: 'auth.required' });
   }
@@ -311,8 +341,4 @@ export class Connection implements PeerListener, Wire {
 
 function onWire(limits: Limits): Record<string, number> {
   return Object.fromEntries(Object.entries(limits).map(([name, value]) => [limitKey(name), value]));
-}
-
-function grant(wanted: readonly string[]): Capability[] {
-  return KNOWN.filter((capability) => wanted.includes(capability));
 }

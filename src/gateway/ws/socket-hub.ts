@@ -32,6 +32,8 @@ export interface SocketHub {
   count(): number;
   /** To every connection that asked for `resources`. */
   sendResourceEvent(frame: string): void;
+  /** To every connection that can approve; how many there are. */
+  sendApproval(frame: string): number;
 }
 
 const LOOK_MS = 1_000;
@@ -85,6 +87,10 @@ export function createSocketHub(options: SocketHubOptions): SocketHub {
     count: () => connections.size,
     sendResourceEvent: (frame) => {
       for (const connection of connections) if (connection.wantsResources) connection.send(frame);
+    },
+    sendApproval: (frame) => {
+      const able = [...connections].filter((connection) => connection.wantsApprovals);
+      return able.filter((connection) => connection.send(frame)).length;
     },
   };
 }

@@ -1,0 +1,40 @@
+/** A built-in tool from a schema: the same one is shown to the model and held against what it sends. Brings zod. */
+import { z } from 'zod';
+import { AppError } from '../contract/errors.ts';
+import type { Tool, ToolContext, ToolResult } from './tool.ts';
+
+export interface ToolDefinition<S extends z.ZodObject>
+  extends Pick<Tool, 'name' | 'description' | 'effect' | 'defaultDecision' | 'timeoutMs'> {
+  readonly input: S;
+  /** A text is a result that is no error. */
+  run(input: z.output<S>, context: ToolContext): Promise<ToolResult | string>;
+}
+
+const ISSUES_SHOWN = 8;
+
+export function defineTool<S extends z.ZodObject>(definition: ToolDefinition<S>): Tool {
+  const { input: schema, run, ...rest } = definition;
+  const { $schema: _dialect, ...inputSchema } = z.toJSONSchema(schema.strict(), { io: 'input' });
+  const strict = schema.strict();
+  return {
+    ...rest,
+    inputSchema,
+    check: (input) => {
+      const result = strict.safeParse(input);
+      return result.success ? undefined : problemOf(result.error);
+    },
+    run: async (input, context) => {
+      const parsed = strict.safeParse(input);
+      if (!parsed.success) throw new AppError('tool.input_invalid', problemOf(parsed.error));
+      const result = await run(parsed.data as z.output<S>, context);
+      return typeof result === 'string' ? { text: result } : result;
+    },
+  };
+}
+
+function problemOf({ issues }: z.core.$ZodError): string {
+  return issues
+    .slice(0, ISSUES_SHOWN)
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
+    .join('; ');
+}
