@@ -10,7 +10,7 @@ import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
 import { CALL_OPTIONS, openLanguageModel } from './language-model.ts';
 import { classifyFailure, modelError } from './model-errors.ts';
 import { type ProgressWatch, watchProgress } from './progress-watch.ts';
-import { type AnswerShape, type ShapePart, toPrompt, toTools } from './prompt.ts';
+import { type AnswerShape, type ShapePart, toPrompt, toTools, wantsReasoning } from './prompt.ts';
 import type { FinishReason, ModelRequest, StreamPart, TokenUsage } from './provider.ts';
 
 export interface OneCallOptions {
@@ -78,14 +78,10 @@ async function openStream(
 class Answer {
   usage: TokenUsage = UNKNOWN_USAGE;
   readonly #target: CallTarget;
-  readonly #parts: {
-    kind: ShapePart['type'];
-    id: string;
-    text: string;
-    options: SharedV3ProviderMetadata | undefined;
-  }[] = [];
+  readonly #parts: NotedPart[] = [];
+  #hasEvents = false;
   #hasOutput = false;
-  #hasReasoning = false;
+  #hasCalls = false;
   #finish: Finish | undefined;
 
   constructor(target: CallTarget) {
@@ -96,6 +92,7 @@ class Answer {
   take(part: LanguageModelV3StreamPart): StreamPart | undefined {
     switch (part.type) {
       case 'raw':
+        this.#hasEvents = true;
         this.usage = usageInChunk(part.rawValue, this.usage);
         return undefined;
       case 'text-delta':
@@ -108,6 +105,7 @@ class Answer {
         return undefined;
       case 'tool-call':
         this.#hasOutput = true;
+        this.#hasCalls = true;
         this.#note('call', part.toolCallId, '', part.providerMetadata);
         return {
           type: 'tool_call',
@@ -126,6 +124,7 @@ class Answer {
 
   /** The last part, if the stream came to a good end; throws otherwise. */
   finish(): StreamPart {
+    if (!this.#hasEvents) throw modelError('model.garbage', this.#target, { said: 'no event came' });
     const { unified, raw } = this.#finish?.finishReason ?? {};
     const reason = this.#isRefused(unified) ? 'content_filter' : REASONS[unified ?? 'other'];
     if (reason === undefined) throw modelError('model.garbage', this.#target, { said: raw });
@@ -138,7 +137,9 @@ class Answer {
     }
     const parts = this.#shape();
     const data: AnswerShape | undefined = parts && { from: this.#target.runtimeId, parts };
-    return { type: 'finish', reason, ...(data === undefined ? {} : { providerData: data }) };
+    const isForCalls = this.#hasCalls && (reason === 'stop' || reason === 'other');
+    const given = data === undefined ? {} : { providerData: data };
+    return { type: 'finish', reason: isForCalls ? 'tool_calls' : reason, ...given };
   }
 
   #takeDelta(part: Extract<LanguageModelV3StreamPart, { type: 'text-delta' | 'reasoning-delta' }>) {
@@ -147,7 +148,6 @@ class Answer {
     this.#note(isText ? 'text' : 'reasoning', id, delta, providerMetadata);
     if (delta === '') return undefined;
     if (isText) this.#hasOutput = true;
-    else this.#hasReasoning = true;
     return isText ? ({ type: 'text', delta } as const) : ({ type: 'reasoning', delta } as const);
   }
 
@@ -170,13 +170,15 @@ class Answer {
 
   /** Undefined where the message says it all. */
   #shape(): readonly ShapePart[] | undefined {
-    const parts = this.#parts.filter(({ kind, text, options }) => kind !== 'text' || text !== '' || options);
-    if (!this.#hasReasoning && parts.every(({ options }) => options === undefined)) return undefined;
-    return parts.map(({ kind, id, text, options }) => {
-      const rest = options === undefined ? {} : { options };
-      if (kind === 'text') return { type: 'text', chars: text.length, ...rest };
-      return kind === 'reasoning' ? { type: 'reasoning', text, ...rest } : { type: 'call', id, ...rest };
+    const parts = this.#parts.filter(({ kind, text, options }) => {
+      if (kind === 'reasoning') return options !== undefined || wantsReasoning(this.#target);
+      return kind === 'call' || text !== '' || options !== undefined;
     });
+    const hasReasoning = parts.some(({ kind }) => kind === 'reasoning');
+    // OpenAI names every item; the names matter only beside the reasoning they belong to.
+    const isNamedOnly = this.#target.settings.wire === 'openai';
+    const hasMore = !isNamedOnly && parts.some(({ options }) => options !== undefined);
+    return hasReasoning || hasMore ? parts.map(toShapePart) : undefined;
   }
 
   /** Google says it beside the reason, when it does not even begin. */
@@ -187,6 +189,19 @@ class Answer {
       | undefined;
     return unified === 'content-filter' || Boolean(feedback?.blockReason);
   }
+}
+
+interface NotedPart {
+  readonly kind: ShapePart['type'];
+  readonly id: string;
+  text: string;
+  options: SharedV3ProviderMetadata | undefined;
+}
+
+function toShapePart({ kind, id, text, options }: NotedPart): ShapePart {
+  const rest = options === undefined ? {} : { options };
+  if (kind === 'text') return { type: 'text', chars: text.length, ...rest };
+  return kind === 'reasoning' ? { type: 'reasoning', text, ...rest } : { type: 'call', id, ...rest };
 }
 
 const CUT = 'the stream ended before the answer did';

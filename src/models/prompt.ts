@@ -125,7 +125,7 @@ function inItsShape(message: AssistantMessage, target: CallTarget): readonly Ass
       parts.push({ type: 'text', text: message.text.slice(at, at + part.chars), ...options });
       at += part.chars;
     } else if (part.type === 'reasoning') {
-      if (keepsReasoning(target)) parts.push({ type: 'reasoning', text: part.text, ...options });
+      parts.push({ type: 'reasoning', text: part.text, ...options });
     } else {
       const call = left.get(part.id);
       if (call === undefined) return undefined;
@@ -136,8 +136,9 @@ function inItsShape(message: AssistantMessage, target: CallTarget): readonly Ass
   return at === message.text.length && left.size === 0 ? parts : undefined;
 }
 
-function keepsReasoning({ provider, settings }: CallTarget): boolean {
-  return settings.wire !== 'openai-chat' || WANT_REASONING.includes(provider);
+/** Also where nothing vouches for it. */
+export function wantsReasoning({ provider }: CallTarget): boolean {
+  return WANT_REASONING.includes(provider);
 }
 
 /** An id from another vendor in a form that this one takes, the same for a call and its result. */
