@@ -48,15 +48,13 @@ export interface WebToolSettings {
   readonly timeoutMs: number;
 }
 
-export const DEFAULT_TOOL_TIMES = {
+/** Without roots: they depend on where the agent lies. */
+export const DEFAULT_TOOLS = {
+  policy: {},
   approvalMs: 300_000,
   timeoutMs: 120_000,
   outputChars: 50_000,
-} as const;
-export const DEFAULT_FILE_TOOLS = { maxBytes: 1024 * 1024 } as const;
-export const DEFAULT_SHELL_TOOLS = { timeoutMs: 120_000, outputChars: 100_000 } as const;
-export const DEFAULT_WEB_TOOLS = {
-  ports: [80, 443] as readonly number[],
-  maxBytes: 4 * 1024 * 1024,
-  timeoutMs: 30_000,
-} as const;
+  files: { roots: [], maxBytes: 1024 * 1024 },
+  shell: { enabled: false, commands: undefined, timeoutMs: 120_000, outputChars: 100_000 },
+  web: { allowHosts: [], denyHosts: [], ports: [80, 443], maxBytes: 4 * 1024 * 1024, timeoutMs: 30_000 },
+} as const satisfies ToolSettings;
