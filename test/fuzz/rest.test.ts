@@ -13,7 +13,8 @@ import { eventually } from '../fixtures/chat.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
 import { exchange, type RawAnswer } from '../fixtures/raw-http.ts';
 
-const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 10) * 100;
+/** For each transport: 2,000 in all in the suite, 200,000 and more at the 200 runs of torture. */
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2) * 500;
 const SEED = process.env.OPENAGENT_TEST_SEED;
 /** Requests under way at once. */
 const BATCH = 20;
