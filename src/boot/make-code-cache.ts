@@ -11,6 +11,8 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { DEFAULT_LIMITS } from '../contract/limits.ts';
 import { ECHO_SETTINGS } from '../contract/model-settings.ts';
 import {
+import { NO_SCHEDULE } from '../contract/schedule-settings.ts';
+import { DEFAULT_TOOLS } from '../contract/tool-settings.ts';
   WORKER_PROTOCOL,
   type WorkerCommand,
   type WorkerInit,
@@ -60,6 +62,7 @@ function initFor(dir: string): WorkerInit {
       vaultPath: join(dir, 'memories'),
       trashDays: 30,
       limits: DEFAULT_LIMITS,
+      schedule: NO_SCHEDULE,
       logging: { level: 'info', rotateBytes: 1024 * 1024, keepFiles: 1 },
       secrets: [],
     },

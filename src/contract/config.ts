@@ -8,6 +8,8 @@
 import { z } from 'zod';
 import { DEFAULT_LIMITS, limitKey } from './limits.ts';
 import { STALL_MS_MAX } from './model-settings.ts';
+import { MISSED_POLICIES, UPDATE_MODES } from './schedule-settings.ts';
+import { TOOL_DECISIONS } from './tool-settings.ts';
 import { LOCAL_VENDORS, VENDORS, WIRES } from './vendors.ts';
 import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
 
@@ -152,7 +154,15 @@ const scheduler = section({
   enabled: flag().nullish(),
   tasks: z
     .array(
-      section({ name: text(), cron: text('a cron expression'), prompt: text(), enabled: flag().nullish() }),
+      section({
+        name: text(),
+        cron: text('a cron expression'),
+        prompt: text(),
+        enabled: flag().nullish(),
+        /** Ours, like the following: where they differ from those of all tasks. */
+        timezone: text('a time zone').nullish(),
+        missed: oneOf(MISSED_POLICIES).nullish(),
+      }),
       'a list of tasks',
     )
     .nullish(),
@@ -189,6 +199,10 @@ const limits = section(
     Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name), whole(1, limitMax(name)).nullish()]),
   ),
 );
+/** In the file; how many there may be with those of clients and tools is a limit of its own. */
+const TASKS_MAX = DEFAULT_LIMITS.scheduledTasks;
+const DAYTIME = 'a time of day such as "3:00"';
+
 
 export const configSchema = section({
   name: text().nullish(),
@@ -198,6 +212,9 @@ export const configSchema = section({
   mcp_defaults: flag().nullish(),
   mcp_disable: textList('a list of names').nullish(),
   mcp: z.array(mcpServer, 'a list of servers').nullish(),
+  /** Ours, like the following. Whether it and the expressions make sense is checked by whoever resolves them. */
+  timezone: text('a time zone').nullish(),
+  missed: oneOf(MISSED_POLICIES).nullish(),
   memory: section({
     db_path: text('a path').nullish(),
     vault_path: text('a path').nullish(),
@@ -207,12 +224,12 @@ export const configSchema = section({
   scheduler: scheduler.nullish(),
   dream_mode: section({
     enabled: flag().nullish(),
-    time: text('a time of day such as "3:00"').nullish(),
+    time: z.preprocess(toText, z.string(DAYTIME).regex(/^([01]?\d|2[0-3]):[0-5]\d$/, DAYTIME)).nullish(),
     cron: text('a cron expression').nullish(),
   }).nullish(),
   auto_update: section({
     enabled: flag().nullish(),
-    mode: oneOf(['auto', 'notify', 'manual']).nullish(),
+    mode: oneOf(UPDATE_MODES).nullish(),
     check_interval: text('a cron expression').nullish(),
   }).nullish(),
   services: z.unknown().optional(),

@@ -86,6 +86,17 @@ export const ERRORS = {
   'tool.failed': { status: 502, retryable: true },
   'approval.not_found': { status: 404, retryable: false },
   'egress.blocked': { status: 403, retryable: false },
+  // Money, and providers as they stand in the configuration
+  'budget.exceeded': { status: 402, retryable: false },
+  'provider.not_found': { status: 404, retryable: false },
+  // Scheduled tasks
+  'task.not_found': { status: 404, retryable: false },
+  'task.invalid': { status: 400, retryable: false },
+  'task.built_in': { status: 403, retryable: false },
+  'task.from_config': { status: 409, retryable: false },
+  'task.limit': { status: 409, retryable: false },
+  'task.running': { status: 409, retryable: true },
+  'scheduler.disabled': { status: 503, retryable: false },
   'egress.failed': { status: 502, retryable: true },
   // Why an agent does not start
   'config.invalid': { status: 422, retryable: false },

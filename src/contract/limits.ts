@@ -66,6 +66,30 @@ export const DEFAULT_LIMITS = {
   attemptsPerTurn: 3,
   /** Programs an agent may have running at once. */
   childProcesses: 32,
+  /** Time an MCP server has until it is ready, downloads of its launcher included. */
+  mcpConnectMs: 60_000,
+  /** Time a call of one of its tools may take without an answer or progress. */
+  mcpCallMs: 120_000,
+  /** The same with progress. */
+  mcpCallTotalMs: 30 * 60_000,
+  /** Calls that wait for one MCP server at once. */
+  mcpCalls: 64,
+  /** Tools taken from one MCP server. */
+  mcpTools: 200,
+  /** Characters of what it says of a tool. */
+  mcpDescriptionChars: 4_000,
+  /** Of a tool's schema, in bytes of JSON. */
+  mcpSchemaBytes: 32 * 1024,
+  /** Of one message of an MCP server, in bytes. */
+  mcpMessageBytes: 16 * 1024 * 1024,
+  /** Messages an MCP server's program may send in any one second. */
+  mcpMessagesPerSecond: 2_000,
+  /** Scheduled tasks of the list, of clients and of tools together. */
+  scheduledTasks: 1_000,
+  /** Past runs that are kept of each task. */
+  taskRuns: 100,
+  /** Times that went by and are made up for where `missed` is `all`; the oldest ones are left out. */
+  missedRuns: 100,
   /** Characters of a client_id, session_id or message id. */
   idChars: 256,
 } as const satisfies Record<string, number>;

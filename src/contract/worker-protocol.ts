@@ -2,6 +2,8 @@ import type { WireError } from './errors.ts';
 import type { Limits } from './limits.ts';
 import type { ModelSettings } from './model-settings.ts';
 
+import type { ScheduleSettings } from './schedule-settings.ts';
+import type { ToolSettings } from './tool-settings.ts';
 /** Bump on any incompatible change; both ends refuse a different version. */
 export const WORKER_PROTOCOL = 1;
 
@@ -46,6 +48,7 @@ export interface AgentSettings {
   /** Every secret value of this agent's configuration: the log removes them wherever they appear. */
   readonly secrets: readonly string[];
 }
+  readonly schedule: ScheduleSettings;
 
 export interface TranscriptionSettings {
   /** A program and its arguments; `{file}` stands for the file. It prints the text. */

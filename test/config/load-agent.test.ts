@@ -8,6 +8,8 @@ import { type LimitName, MODEL_PROVIDERS } from '../../src/contract/config.ts';
 import { DEFAULT_LIMITS, limitKey } from '../../src/contract/limits.ts';
 import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
 import { modelLabel } from '../../src/models/registry.ts';
+import { NO_SCHEDULE } from '../../src/contract/schedule-settings.ts';
+import { DEFAULT_TOOLS } from '../../src/contract/tool-settings.ts';
 import { DEFAULT_SPEC } from '../../src/supervisor/child-spec.ts';
 import { loadAgent } from '../../src/supervisor/config/load-agent.ts';
 import { isLoopbackHost } from '../../src/supervisor/config/loopback.ts';
@@ -36,6 +38,7 @@ test('an empty file means every default', async (t) => {
       vaultPath: join(dir, 'memories'),
       trashDays: 30,
       limits: DEFAULT_LIMITS,
+      schedule: NO_SCHEDULE,
       logging: { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 },
       secrets: [],
     },
@@ -46,7 +49,17 @@ test('an empty file means every default', async (t) => {
 });
 
 test('an empty section means the same as an absent one', async (t) => {
-  const sections = ['model', 'channels', 'memory', 'limits', 'logging', 'supervisor', 'mcp', 'scheduler'];
+  const sections = [
+    'model',
+    'channels',
+    'memory',
+    'limits',
+    'logging',
+    'supervisor',
+    'mcp',
+    'scheduler',
+    'tools',
+  ];
   const { prepared, warnings } = await load(t, `${sections.map((name) => `${name}:\n`).join('')}name:\n`);
   const bare = await load(t, '');
   assert.deepEqual(prepared.settings.limits, bare.settings.limits);

@@ -24,8 +24,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ['contract', 'logging'],
   // Knows the wire only: what it says of a gateway must hold for any gateway.
   validate: ['contract'],
-  // storage: the directory's lock, which an agent's process takes as well
-  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage', 'validate'],
+  // storage: the directory's lock, which an agent's process takes as well; scheduler: what a cron expression is
+  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage', 'scheduler', 'validate'],
   actors: [
     'contract',
     'logging',

@@ -17,6 +17,7 @@ import { CONFIG_NAME, readConfig } from './read-config.ts';
 import { DEFAULT_PORT, type LoadOptions, resolveSettings, resolveSpec } from './resolve-config.ts';
 import { modelSecrets } from './resolve-model.ts';
 import { collectSecrets, isSecretKey } from './secrets.ts';
+import { checkSchedule } from './resolve-schedule.ts';
 import { validateConfig } from './validate-config.ts';
 
 const HOST_PATH = ['channels', 'websocket', 'host'];
@@ -41,6 +42,7 @@ export function prepareAgent(
   const parsed = parseConfig(file, source, options.env);
   const { config, warnings } = validateConfig(file, parsed);
   const settings = resolveSettings(agent, config, parsed.data, options);
+  const scheduleWarnings = checkSchedule(file, parsed, config);
   const spec = resolveSpec(agent.id, agent.dir, config.supervisor);
   if (spec.backoffMsMin > spec.backoffMsMax) throw backoffError(file, parsed, spec.backoffMsMin);
   if ((spec.memorySoftBytes ?? 0) > (spec.memoryHardBytes ?? Infinity)) throw memoryError(file, parsed);
@@ -54,7 +56,13 @@ export function prepareAgent(
       transport: transport ?? config.supervisor?.transport ?? 'auto',
       preferredPort: preferredPort(config, options),
     },
-    warnings: [...parsed.warnings, ...warnings, ...legacyRestWarnings(file, parsed, settings.gateway)],
+    warnings: [
+      ...parsed.warnings,
+      ...warnings,
+      ...scheduleWarnings,
+      ...mcpWarnings(file, config, parsed),
+      ...legacyRestWarnings(file, parsed, settings.gateway),
+    ],
   };
 }
 

@@ -12,6 +12,8 @@ import type {
 import { type ChildSpec, DEFAULT_SPEC } from '../child-spec.ts';
 import { resolveModel } from './resolve-model.ts';
 
+import { resolveSchedule } from './resolve-schedule.ts';
+import { resolveTools } from './resolve-tools.ts';
 export const DEFAULT_PORT = 8765;
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PROMPT = 'You are a helpful assistant.';
@@ -67,6 +69,7 @@ export function resolveSettings(
   };
 }
 
+    schedule: resolveSchedule(config),
 export function resolveSpec(id: string, dir: string, section: Config['supervisor']): ChildSpec {
   return {
     id,
