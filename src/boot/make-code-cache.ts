@@ -9,6 +9,7 @@ import { constants, setPriority, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { DEFAULT_LIMITS } from '../contract/limits.ts';
+import { NO_MCP } from '../contract/mcp-settings.ts';
 import { ECHO_SETTINGS } from '../contract/model-settings.ts';
 import {
 import { NO_SCHEDULE } from '../contract/schedule-settings.ts';
@@ -55,6 +56,7 @@ function initFor(dir: string): WorkerInit {
         allowedOrigins: [],
         legacyRest: 'off',
       },
+      mcp: NO_MCP,
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
       uploads: { retentionDays: undefined, roots: [] },

@@ -1,5 +1,6 @@
 import type { WireError } from './errors.ts';
 import type { Limits } from './limits.ts';
+import type { McpSettings } from './mcp-settings.ts';
 import type { ModelSettings } from './model-settings.ts';
 
 import type { ScheduleSettings } from './schedule-settings.ts';
@@ -24,6 +25,7 @@ export interface AgentSettings {
   readonly systemPrompt: string;
   readonly model: ModelSettings;
   readonly gateway: GatewaySettings;
+  readonly mcp: McpSettings;
   /** One entry per key under `channels:` other than `websocket`, as written there. */
   readonly bridges: readonly { readonly name: string; readonly config: Readonly<Record<string, unknown>> }[];
   readonly dbPath: string;

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { type LimitName, MODEL_PROVIDERS } from '../../src/contract/config.ts';
 import { DEFAULT_LIMITS, limitKey } from '../../src/contract/limits.ts';
+import { BUILT_IN_MCPS } from '../../src/contract/mcp-settings.ts';
 import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
 import { modelLabel } from '../../src/models/registry.ts';
 import { NO_SCHEDULE } from '../../src/contract/schedule-settings.ts';
@@ -31,6 +32,7 @@ test('an empty file means every default', async (t) => {
         allowedOrigins: [],
         legacyRest: 'off',
       },
+      mcp: { servers: [], builtins: BUILT_IN_MCPS },
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
       uploads: { retentionDays: undefined, roots: [] },

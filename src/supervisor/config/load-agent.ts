@@ -15,6 +15,7 @@ import { isLoopbackHost } from './loopback.ts';
 import { type ParsedConfig, parseConfig } from './parse-config.ts';
 import { CONFIG_NAME, readConfig } from './read-config.ts';
 import { DEFAULT_PORT, type LoadOptions, resolveSettings, resolveSpec } from './resolve-config.ts';
+import { mcpWarnings } from './resolve-mcp.ts';
 import { modelSecrets } from './resolve-model.ts';
 import { collectSecrets, isSecretKey } from './secrets.ts';
 import { checkSchedule } from './resolve-schedule.ts';

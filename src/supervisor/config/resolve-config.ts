@@ -10,6 +10,7 @@ import type {
   TransportChoice,
 } from '../../contract/worker-protocol.ts';
 import { type ChildSpec, DEFAULT_SPEC } from '../child-spec.ts';
+import { resolveMcp } from './resolve-mcp.ts';
 import { resolveModel } from './resolve-model.ts';
 
 import { resolveSchedule } from './resolve-schedule.ts';
@@ -51,6 +52,7 @@ export function resolveSettings(
     systemPrompt: config.system_prompt ?? DEFAULT_PROMPT,
     model: resolveModel(config, options.env),
     gateway: resolveGateway(config, options),
+    mcp: resolveMcp(config),
     bridges: resolveBridges(config, data),
     dbPath: path(config.memory?.db_path, 'openagent.db'),
     vaultPath: path(config.memory?.vault_path, 'memories'),
