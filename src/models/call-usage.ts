@@ -42,9 +42,12 @@ export function usageInChunk(chunk: unknown, known: TokenUsage): TokenUsage {
   // Anthropic alone counts what was cached beside the input.
   const isBeside = numberIn(found, 'cache_read_input_tokens') !== undefined;
   const beside = isBeside ? (cacheRead ?? 0) + (cacheWrite ?? 0) : 0;
+  const output = pick('completion_tokens', 'output_tokens', 'candidatesTokenCount');
+  // Google alone counts reasoning beside the output.
+  const thoughts = pick('thoughtsTokenCount') ?? 0;
   return {
     input: input === undefined ? known.input : input + beside,
-    output: pick('completion_tokens', 'output_tokens', 'candidatesTokenCount') ?? known.output,
+    output: output === undefined ? known.output : output + thoughts,
     cacheRead,
     cacheWrite,
     reasoning: pick('thoughtsTokenCount') ?? known.reasoning,

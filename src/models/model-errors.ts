@@ -33,6 +33,7 @@ const RATE = /rate.?limit|too many requests|resource_exhausted|quota/i;
 const OVERLOADED = /overloaded|unavailable|capacity|server_error|internal|try again/i;
 const KEY = /api[_ -]?key|unauthori[sz]ed|authentication|permission/i;
 const TIMED_OUT = /^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
+const CUT = /ended without a finish reason/;
 const GARBAGE = /JSONParse|TypeValidation|InvalidResponseData|EmptyResponseBody|NoContentGenerated/;
 
 export function classifyFailure(error: unknown, target: CallTarget): AppError {
@@ -120,7 +121,6 @@ function codeOf(failure: Failure, status: number | undefined, words: string): Mo
     return QUOTA.test(codes) && !RETRY_DELAY.test(codes) ? 'model.quota' : 'model.rate_limited';
   if (status === 408 || status === 504) return 'model.timeout';
   if (status >= 500) return 'model.overloaded';
-  if (status < 400) return 'model.garbage';
   if (status === 413 || CONTEXT.test(codes)) return 'model.context_too_long';
   if (status === 400 && /api[_ -]?key/i.test(codes)) return 'model.auth';
   if (status === 400 && /credit balance/i.test(codes)) return 'model.quota';
@@ -132,7 +132,8 @@ const RETRY_DELAY = /retryDelay|retry in|per (minute|second)/i;
 
 /** In the middle of a stream there is no status any more, only the vendor's words; or it is not from there at all. */
 function codeWithoutStatus(failure: Failure, codes: string): ModelCode {
-  if (GARBAGE.test(failure.name ?? '')) return 'model.garbage';
+  const isGarbage = causes(failure).some(({ name }) => GARBAGE.test(name ?? ''));
+  if (isGarbage) return CUT.test(codes) ? 'model.network' : 'model.garbage';
   if (causes(failure).some(({ code }) => TIMED_OUT.test(String(code)))) return 'model.timeout';
   if (/^AI_APICallError$|^TypeError$|^AbortError$/.test(failure.name ?? '')) return 'model.network';
   if (CONTEXT.test(codes)) return 'model.context_too_long';
@@ -154,7 +155,12 @@ function asFailure(error: unknown): Failure {
 /** In a stream, Google and OpenRouter send the status as the error's code. */
 function statusOf({ statusCode, code }: Failure): number | undefined {
   const status = statusCode ?? Number(code);
-  return Number.isInteger(status) && status >= 100 && status < 600 ? status : undefined;
+  return isFailing(status) ? status : undefined;
+}
+
+/** What broke after a good status has none of its own. */
+function isFailing(status: number | undefined): boolean {
+  return Number.isInteger(status) && Number(status) >= 400 && Number(status) < 600;
 }
 
 function causes(failure: Failure): readonly Failure[] {
@@ -168,9 +174,10 @@ function causes(failure: Failure): readonly Failure[] {
 
 /** Its own words in one line, without the key, which some vendors repeat. */
 function saidBy(failure: Failure, { settings }: CallTarget): string {
-  if (GARBAGE.test(failure.name ?? '')) return '';
-  const innermost = causes(failure).at(-1)?.message;
-  const text = failure.statusCode === undefined ? (innermost ?? failure.message) : failure.message;
+  const innermost = causes(failure).at(-1);
+  // Of what cannot be read the parser says little and repeats much.
+  if (/Parse|Validation|^SyntaxError$/.test(innermost?.name ?? '')) return '';
+  const text = isFailing(failure.statusCode) ? failure.message : (innermost?.message ?? failure.message);
   const line = (text ?? '').replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
   const bare = settings.apiKey ? line.replaceAll(settings.apiKey, '****') : line;
   return bare.length > SAID_CHARS ? `${bare.slice(0, SAID_CHARS)}…` : bare;
