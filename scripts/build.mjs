@@ -15,7 +15,7 @@ const BOOT = join(ROOT, 'src/boot');
 export const ENTRIES = { agent: 'src/actors/agent-worker.ts', host: 'src/supervisor/host.ts' };
 
 /** Native code, and what is only ever loaded from its own files. */
-const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings', '@ai-sdk/*'];
+const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings'];
 
 const SHARED_OPTIONS = {
   bundle: true,

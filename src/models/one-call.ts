@@ -4,7 +4,7 @@
  */
 import type { LanguageModelV3StreamPart, SharedV3ProviderMetadata } from '@ai-sdk/provider';
 import type { Clock } from '../contract/clock.ts';
-import type { ErrorCode } from '../contract/errors.ts';
+import type { AppError, ErrorCode } from '../contract/errors.ts';
 import type { CallTarget } from './call-target.ts';
 import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
 import { CALL_OPTIONS, openLanguageModel } from './language-model.ts';
@@ -116,7 +116,7 @@ class Answer {
         this.usage = usageOf(part.usage, this.#target);
         return undefined;
       case 'error':
-        throw part.error;
+        throw this.#hasEvents ? part.error : this.#noEvents();
       default:
         return undefined;
     }
@@ -124,7 +124,7 @@ class Answer {
 
   /** The last part, if the stream came to a good end; throws otherwise. */
   finish(): StreamPart {
-    if (!this.#hasEvents) throw modelError('model.garbage', this.#target, { said: 'no event came' });
+    if (!this.#hasEvents) throw this.#noEvents();
     const { unified, raw } = this.#finish?.finishReason ?? {};
     const reason = this.#isRefused(unified) ? 'content_filter' : REASONS[unified ?? 'other'];
     if (reason === undefined) throw modelError('model.garbage', this.#target, { said: raw });
@@ -140,6 +140,10 @@ class Answer {
     const isForCalls = this.#hasCalls && (reason === 'stop' || reason === 'other');
     const given = data === undefined ? {} : { providerData: data };
     return { type: 'finish', reason: isForCalls ? 'tool_calls' : reason, ...given };
+  }
+
+  #noEvents(): AppError {
+    return modelError('model.garbage', this.#target, { said: 'no event came' });
   }
 
   #takeDelta(part: Extract<LanguageModelV3StreamPart, { type: 'text-delta' | 'reasoning-delta' }>) {
