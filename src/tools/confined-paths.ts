@@ -62,9 +62,10 @@ export function createConfinement(options: ConfinementOptions): Confinement {
     visibleIn: async (realDir) => {
       const own = await realPathsOf(options.privateFiles);
       const config = await configOf(realDir);
+      const linked = await configsAbove(realDir, options.roots);
       return (name) => {
         const real = join(realDir, name);
-        const isAgents = config !== undefined && AGENTS_OWN.read.test(name);
+        const isAgents = linked.includes(real) || (config !== undefined && AGENTS_OWN.read.test(name));
         return (
           !isAgents && !NEVER.some((each) => each.test(name)) && !own.some((file) => isOrBeside(real, file))
         );
@@ -149,6 +150,18 @@ async function configOf(dir: string): Promise<string | undefined> {
     if (isThere) return realpath(file).catch(() => file);
   }
   return undefined;
+}
+
+/** Of the agents in whose directories this one is: theirs may be a link to something further down. */
+async function configsAbove(realDir: string, roots: readonly string[]): Promise<readonly string[]> {
+  const root = await rootOf(realDir, roots);
+  const found: string[] = [];
+  for (let dir = realDir; root !== undefined; dir = dirname(dir)) {
+    const config = await configOf(dir);
+    if (config !== undefined) found.push(config);
+    if (dir === root) break;
+  }
+  return found;
 }
 
 function isInside(path: string): boolean {
