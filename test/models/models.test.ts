@@ -4,7 +4,7 @@ import { systemClock } from '../../src/contract/clock.ts';
 import { AppError } from '../../src/contract/errors.ts';
 import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
 import { createEchoModel } from '../../src/models/echo.ts';
-import type { ModelRequest, StreamPart } from '../../src/models/provider.ts';
+import type { ModelMessage, ModelRequest, StreamPart, ToolCall } from '../../src/models/provider.ts';
 import { createModel, modelLabel, modelWarnings } from '../../src/models/registry.ts';
 
 const request = (text: string, signal = new AbortController().signal): ModelRequest => ({
@@ -43,6 +43,50 @@ describe('the echo model', () => {
     const reading = read(createEchoModel({ delayMs: 1, clock: endless }).stream(request('hi', abort.signal)));
     abort.abort(new Error('enough'));
     await assert.rejects(reading, /enough/);
+  });
+});
+
+describe('the echo model with tools', () => {
+  const tools = [{ name: 'look', description: '', inputSchema: { type: 'object' } }];
+  const echo = createEchoModel({ delayMs: 0, clock: systemClock });
+  const said = 'Hello\n/tool look {"at": "the sky"}\n/tool look\n/then\n/tool look {broken';
+  const step = async (messages: readonly ModelMessage[]) =>
+    read(echo.stream({ ...request(''), tools, messages: [{ role: 'user', text: said }, ...messages] }));
+
+  test('calls what each line says, step by step, and then answers with the results', async () => {
+    const first = await step([]);
+    const calls = first.flatMap((part) => (part.type === 'tool_call' ? [part.call] : []));
+    assert.deepEqual(
+      calls.map(({ name, input }) => [name, input]),
+      [
+        ['look', { at: 'the sky' }],
+        ['look', {}],
+      ],
+    );
+    assert.deepEqual(first.at(-1), { type: 'finish', reason: 'tool_calls' });
+    const answered = (toolCalls: readonly ToolCall[], isError: boolean): readonly ModelMessage[] => [
+      { role: 'assistant', text: '', toolCalls },
+      { role: 'tool', results: toolCalls.map(({ id, name }) => ({ id, name, text: `saw ${id}`, isError })) },
+    ];
+    const second = await step(answered(calls, false));
+    const more = second.flatMap((part) => (part.type === 'tool_call' ? [part.call] : []));
+    assert.deepEqual(
+      more.map(({ input }) => input),
+      ['{broken'],
+    );
+    assert.equal(new Set([...calls, ...more].map(({ id }) => id)).size, 3);
+    assert.deepEqual(await step([...answered(calls, false), ...answered(more, true)]), [
+      {
+        type: 'text',
+        delta: `echo: Hello\nlook: saw ${calls[0]?.id}\nlook: saw ${calls[1]?.id}\nlook failed: saw ${more[0]?.id}`,
+      },
+      { type: 'finish', reason: 'stop' },
+    ]);
+  });
+
+  test('says back what it is told where it is offered none', async () => {
+    const [part] = await read(echo.stream(request(said)));
+    assert.deepEqual(part, { type: 'text', delta: `echo: ${said}` });
   });
 });
 

@@ -22,6 +22,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** What the reference calls where nothing else is said. */
 const DEFAULT_MODELS: Readonly<Record<string, string>> = { anthropic: 'claude-sonnet-4-6', zai: 'glm-5' };
 const DEFAULT_AGNO: RuntimeId = { provider: 'anthropic', model: 'claude-sonnet-4-20250514' };
+const OUR_CHANNELS: readonly string[] = ['websocket', 'telegram', 'discord', 'whatsapp'];
 const DEFAULT_TIERS = ['openai:gpt-4o-mini', 'openai:gpt-4.1-mini', 'openai:gpt-4.1'] as const;
 
 export function resolveModel(config: Config, env: Env): ModelSettings {
@@ -40,7 +41,8 @@ export function resolveModel(config: Config, env: Env): ModelSettings {
     routing: provider === 'smart' ? resolveRouting(section, providers, idOf, doubts) : undefined,
     fallbacks: fallbacksOf(section, provider, idOf),
     monthlyBudget: section.monthly_budget ?? 0,
-    channels: resolveChannels(config.channels, idOf),
+    dailyBudget: section.daily_budget ?? 0,
+    channels: resolveChannels(config.channels, providers, idOf),
     stallMs: section.timeout_ms ?? DEFAULT_STALL_MS,
     retry: { ...DEFAULT_RETRY, count: section.retries ?? DEFAULT_RETRY.count },
     doubts,
@@ -123,10 +125,17 @@ function fallbacksOf(section: ModelSection, provider: string, idOf: IdOf): reado
   return [...new Set([...listed, routed].filter((id) => id !== undefined))];
 }
 
-function resolveChannels(channels: Config['channels'], idOf: IdOf): Readonly<Record<string, string>> {
+/** To a bridge of somebody's own the word may mean something else. */
+function resolveChannels(
+  channels: Config['channels'],
+  providers: Providers,
+  idOf: IdOf,
+): Readonly<Record<string, string>> {
   const ids = Object.entries(channels ?? {}).flatMap(([name, settings]) => {
     const written = settings?.model;
-    const id = typeof written === 'string' ? idOf(written, `channels.${name}.model`) : undefined;
+    if (typeof written !== 'string') return [];
+    const isOurs = OUR_CHANNELS.includes(name);
+    const id = isOurs || findModel(written, providers) ? idOf(written, `channels.${name}.model`) : undefined;
     return id === undefined ? [] : [[name, id] as const];
   });
   return Object.fromEntries(ids);
