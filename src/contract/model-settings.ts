@@ -15,8 +15,9 @@ export interface ModelSettings {
   readonly routing: RoutingSettings | undefined;
   /** Runtime ids that are tried, in this order, where the first choice fails before it said anything. */
   readonly fallbacks: readonly string[];
-  /** Dollars in a month; 0: no limit. */
+  /** Dollars in a UTC month and in a UTC day; 0: no limit. */
   readonly monthlyBudget: number;
+  readonly dailyBudget: number;
   /** Runtime id by channel: `websocket`, or the name of a bridge. */
   readonly channels: Readonly<Record<string, string>>;
   /** Time without a byte from the provider after which a call is given up, in milliseconds. */
@@ -86,6 +87,7 @@ export const ECHO_SETTINGS: ModelSettings = {
   routing: undefined,
   fallbacks: [],
   monthlyBudget: 0,
+  dailyBudget: 0,
   channels: {},
   stallMs: DEFAULT_STALL_MS,
   retry: DEFAULT_RETRY,
