@@ -1,0 +1,38 @@
+/** A fleet whose agents call models over HTTP, of a double on this machine. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openChat } from '../fixtures/chat.ts';
+import { startFleet } from '../fixtures/fleet-process.ts';
+import { startDouble, stopDouble } from '../fixtures/model-double.ts';
+
+test('an agent answers through its provider; one without key starts, says what is missing, and says so again', async (t) => {
+  const double = await startDouble();
+  t.after(() => stopDouble(double));
+  double.onMessage('what is near', { content: 'The sea is near.' });
+  const YAML: Readonly<Record<string, string>> = {
+    local: `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1" }\n`,
+    keyless: 'model: { provider: anthropic }\n',
+  };
+  const fleet = await startFleet(t, {
+    agents: Object.keys(YAML),
+    yaml: (id) => YAML[id] ?? '',
+    env: { ANTHROPIC_API_KEY: '' },
+  });
+
+  const local = await openChat(t, fleet.agent('local').wsUrl, { clientId: 'c', capabilities: ['delta'] });
+  const answer = await local.ask('what is near');
+  assert.equal(answer.type, 'response', JSON.stringify(answer));
+  assert.deepEqual([answer.text, answer.model], ['The sea is near.', 'openai:gpt-4.1']);
+  const deltas = local.frames.filter(({ type }) => type === 'delta').map(({ text }) => text);
+  assert.equal(deltas.join(''), 'The sea is near.');
+  assert.ok(deltas.length > 1);
+  assert.equal(double.getLastRequest()?.headers.authorization, undefined);
+
+  const keyless = await openChat(t, fleet.agent('keyless').wsUrl, { clientId: 'c' });
+  const failed = await keyless.ask('hello');
+  assert.deepEqual([failed.type, failed.code], ['error', 'model.unconfigured']);
+  assert.match(String(failed.text), /ANTHROPIC_API_KEY/);
+  const warning = await fleet.event((event) => JSON.stringify(event).includes('model.unconfigured'));
+  assert.match(JSON.stringify(warning), /keyless.*Anthropic needs an API key/s);
+  await fleet.stop();
+});
