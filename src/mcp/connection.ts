@@ -16,11 +16,6 @@ export type StartProgram = (
   options: Omit<SpawnOptions, 'detached' | 'env'> & { readonly env?: Readonly<Record<string, string>> },
 ) => ChildProcess;
 
-/** Throws an AppError where an address must not be asked. */
-export interface EgressGuard {
-  checkUrl(url: string): Promise<void>;
-}
-
 export interface ConnectionOptions {
   readonly name: string;
   readonly target: McpTarget;
@@ -32,7 +27,6 @@ export interface ConnectionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly start: StartProgram;
-  readonly guard: EgressGuard | undefined;
 }
 
 /** A tool as its server describes it, within our bounds. */

@@ -5,14 +5,12 @@ import {
   type Transport,
 } from '@modelcontextprotocol/client';
 import type { Clock } from '../contract/clock.ts';
-import type { EgressGuard } from './connection.ts';
-import { createGuardedFetch } from './guarded-fetch.ts';
+import { createBoundedFetch } from './bounded-fetch.ts';
 
 export interface HttpOptions {
   readonly transport: 'http' | 'sse';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly guard: EgressGuard | undefined;
   readonly messageBytes: number;
   readonly clock: Clock;
 }
@@ -30,9 +28,9 @@ export interface Wire {
 /** The stream on which a server says things unasked is begun again by the SDK this often before it gives up. */
 const RETRIES = 2;
 
-export function createHttpWire({ transport, url, headers, guard, messageBytes, clock }: HttpOptions): Wire {
+export function createHttpWire({ transport, url, headers, messageBytes, clock }: HttpOptions): Wire {
   const options = {
-    fetch: createGuardedFetch({ url, guard, messageBytes }),
+    fetch: createBoundedFetch(url, messageBytes),
     requestInit: { headers: { ...headers } },
   };
   const nothing = { failure: () => undefined, lastWords: () => '' };

@@ -10,7 +10,7 @@ import type { McpSettings } from '../contract/mcp-settings.ts';
 import type { Log } from '../logging/log.ts';
 import type { Tool, ToolSource } from '../tools/tool.ts';
 import { toBounds } from './bounds.ts';
-import type { EgressGuard, OpenConnection, StartProgram } from './connection.ts';
+import type { OpenConnection, StartProgram } from './connection.ts';
 import { type McpServerStatus, SupervisedServer } from './supervised-server.ts';
 import { createToolNames } from './tool-names.ts';
 import { openToolPins } from './tool-pins.ts';
@@ -25,7 +25,6 @@ export interface McpToolsOptions {
   readonly log: Log;
   /** `ChildProcesses.spawn` of the agent. */
   readonly start: StartProgram;
-  readonly guard?: EgressGuard;
   /** In [0, 1): spreads the restarts. */
   readonly random: () => number;
   /** The state or the tools of a server are no longer what they were. */
@@ -62,7 +61,6 @@ export function createMcpTools(options: McpToolsOptions): McpTools {
     version: options.version,
     bounds: toBounds(options.limits),
     start: options.start,
-    guard: options.guard,
     open: options.open ?? openLater,
     names: createToolNames(),
     pins: openToolPins({ file: join(dir, PINS_FILE), log }),

@@ -88,13 +88,12 @@ function createWire({ target, ...options }: ConnectionOptions, kind: Wire['kind'
     };
   }
   const { url, headers } = target;
-  const { guard, clock, bounds } = options;
+  const { clock, bounds } = options;
   const { messageBytes } = bounds;
   return createHttpWire({
     transport: kind === 'sse' ? 'sse' : 'http',
     url,
     headers,
-    guard,
     messageBytes,
     clock,
   });

@@ -1,6 +1,6 @@
 /**
- * Brings a changed configuration to the agent that runs: the log's level at once, its model by a restart of ours, for
- * clients expect a model to change without asking for one. Everything else waits for the next start.
+ * Brings a changed configuration to the agent that runs: the log's level at once; its models and MCP servers by a restart
+ * of ours, for clients expect these to change without asking for one. Everything else waits for the next start.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
@@ -10,8 +10,14 @@ import type { PreparedAgent } from '../fleet.ts';
 
 /** Clients write providers and model one after the other, and read again; one restart serves them all. */
 const RESTART_DELAY_MS = 500;
-/** As the reference's clients expect: these need no restart that somebody has to ask for. */
-const APPLIED_BY_US: readonly (string | undefined)[] = ['model', 'providers'];
+/** As the reference's clients expect, of servers its newest ones: these need no restart that somebody has to ask for. */
+const APPLIED_BY_US: readonly (string | undefined)[] = [
+  'model',
+  'providers',
+  'mcp',
+  'mcp_disable',
+  'mcp_defaults',
+];
 
 export interface ConfigApplierOptions {
   readonly clock: Clock;
@@ -43,7 +49,7 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
       timers.delete(id);
       const now = running.get(id);
       // It may have been restarted meanwhile, for whatever reason.
-      if (now !== undefined && !isSameModel(now, wanted)) restart(id);
+      if (now !== undefined && !isSame(now, wanted)) restart(id);
     }, RESTART_DELAY_MS);
     // A host that is about to end need not wait for it.
     (timer as { unref?: () => void }).unref?.();
@@ -67,7 +73,7 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
       const was = running.get(id);
       const isLive = was !== undefined && setLevel(was, prepared);
       if (APPLIED_BY_US.includes(section)) {
-        if (was === undefined || isSameModel(was, prepared))
+        if (was === undefined || isSame(was, prepared))
           return { applied: 'nothing', restartRequired: false };
         restartSoon(id, prepared);
         return { applied: 'restart', restartRequired: false };
@@ -81,8 +87,10 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
 }
 
 /** With all that its models are made of. */
-function isSameModel(a: PreparedAgent, b: PreparedAgent): boolean {
-  return isDeepStrictEqual(a.settings.model, b.settings.model);
+/** In its models and its servers. */
+function isSame(a: PreparedAgent, b: PreparedAgent): boolean {
+  const of = ({ settings }: PreparedAgent) => [settings.model, settings.mcp];
+  return isDeepStrictEqual(of(a), of(b));
 }
 
 /** But for the level. */

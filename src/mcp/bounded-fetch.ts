@@ -1,32 +1,24 @@
 /**
- * `fetch` for an MCP server elsewhere: each address is shown to the egress guard first, redirects too, and what comes
- * back is bounded, since the SDK reads a whole answer before it looks at it.
+ * `fetch` for an MCP server elsewhere. It goes past the egress guard, which lets through the host that whoever runs the
+ * agent has written down, wherever that is, and of all others only public ones; and what comes back is bounded, since the
+ * SDK reads a whole answer before it looks at it.
  */
 import type { FetchLike } from '@modelcontextprotocol/client';
 import { AppError } from '../contract/errors.ts';
-import type { EgressGuard } from './connection.ts';
+import { createEgressGuard } from '../tools/egress-guard.ts';
+import { createGuardedFetch } from '../tools/guarded-request.ts';
 
-export interface GuardedFetchOptions {
-  /** As configured. */
-  readonly url: string;
-  readonly guard: EgressGuard | undefined;
-  readonly messageBytes: number;
-}
-
-export function createGuardedFetch({ url, guard, messageBytes }: GuardedFetchOptions): FetchLike {
-  const own = new URL(url);
+/** `url` as configured. */
+export function createBoundedFetch(url: string, messageBytes: number): FetchLike {
+  const { host, port, protocol } = new URL(url);
+  const own = port === '' ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
+  const fetchGuarded = createGuardedFetch(
+    createEgressGuard({ allowHosts: [own], denyHosts: [], ports: 'any' }),
+  );
   return async (input, init) => {
-    const asked = new URL(String(input));
-    // Whoever runs the agent wrote this address; a server on this machine is nothing that a stranger made it ask.
-    const isOwnMachine = asked.origin === own.origin && isLoopback(asked.hostname);
-    if (!isOwnMachine) await guard?.checkUrl(asked.href);
-    const response = await fetch(input, { ...init, redirect: 'manual' });
+    const response = await fetchGuarded(input, { ...init, redirect: 'manual' });
     return response.body === null ? response : bounded(response, response.body, messageBytes);
   };
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** An answer has this many bytes, or an event of a stream of events. */
