@@ -73,8 +73,7 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
       const was = running.get(id);
       const isLive = was !== undefined && setLevel(was, prepared);
       if (APPLIED_BY_US.includes(section)) {
-        if (was === undefined || isSame(was, prepared))
-          return { applied: 'nothing', restartRequired: false };
+        if (was === undefined || isSame(was, prepared)) return { applied: 'nothing', restartRequired: false };
         restartSoon(id, prepared);
         return { applied: 'restart', restartRequired: false };
       }
