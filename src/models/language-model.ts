@@ -29,5 +29,9 @@ export async function openLanguageModel(
   }
 }
 
-/** A conversation is kept here, so it is not kept at OpenAI as well; what reasoning needs then comes with the answer. */
-export const CALL_OPTIONS: SharedV3ProviderOptions = { openai: { store: false } };
+export const CALL_OPTIONS: SharedV3ProviderOptions = {
+  // A conversation is kept here, so it is not kept at OpenAI as well; what reasoning needs then comes with the answer.
+  openai: { store: false },
+  // A call is wanted whole. In pieces it may be no JSON, and other servers of this wire do not know the switch.
+  anthropic: { toolStreaming: false },
+};

@@ -33,6 +33,9 @@ const RATE = /rate.?limit|too many requests|resource_exhausted|quota/i;
 const OVERLOADED = /overloaded|unavailable|capacity|server_error|internal|try again/i;
 const KEY = /api[_ -]?key|unauthori[sz]ed|authentication|permission/i;
 const TIMED_OUT = /^(UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
+const API_ERROR = 'AI_APICallError';
+const UNSUPPORTED = /UnsupportedFunctionality|InvalidPrompt|InvalidArgument/;
+const CONNECTION = /fetch failed|terminated|socket|other side closed|network|aborted|ECONN|EPIPE|ENOTFOUND/i;
 const CUT = /ended without a finish reason/;
 const GARBAGE = /JSONParse|TypeValidation|InvalidResponseData|EmptyResponseBody|NoContentGenerated/;
 
@@ -43,7 +46,15 @@ export function classifyFailure(error: unknown, target: CallTarget): AppError {
   const said = saidBy(failure, target);
   const code = codeOf(failure, status, `${said} ${failure.responseBody ?? ''}`);
   const retryAfterMs = retryAfterMsOf(failure.responseHeaders);
-  return modelError(code, target, { said, status, retryAfterMs, cause: error });
+  // Around it, the error of the AI SDK holds the whole conversation.
+  const cause = failure.name === API_ERROR ? failure.cause : error;
+  return modelError(code, target, { said, status, retryAfterMs, cause });
+}
+
+/** Of our own making: its stack belongs into the log, and nobody else is to blame. */
+export function isDefect(error: unknown): boolean {
+  if (!(error instanceof Error) || !/^(Type|Reference|Range|Syntax)Error$/.test(error.name)) return false;
+  return !causes(error).some(({ code, message }) => code !== undefined || CONNECTION.test(message ?? ''));
 }
 
 interface Facts {
@@ -135,7 +146,8 @@ function codeWithoutStatus(failure: Failure, codes: string): ModelCode {
   const isGarbage = causes(failure).some(({ name }) => GARBAGE.test(name ?? ''));
   if (isGarbage) return CUT.test(codes) ? 'model.network' : 'model.garbage';
   if (causes(failure).some(({ code }) => TIMED_OUT.test(String(code)))) return 'model.timeout';
-  if (/^AI_APICallError$|^TypeError$|^AbortError$/.test(failure.name ?? '')) return 'model.network';
+  if (UNSUPPORTED.test(failure.name ?? '')) return 'model.rejected';
+  if (failure.name === API_ERROR || CONNECTION.test(codes)) return 'model.network';
   if (CONTEXT.test(codes)) return 'model.context_too_long';
   if (QUOTA.test(codes) && !RETRY_DELAY.test(codes)) return 'model.quota';
   if (RATE.test(codes)) return 'model.rate_limited';

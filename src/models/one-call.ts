@@ -8,7 +8,7 @@ import type { AppError, ErrorCode } from '../contract/errors.ts';
 import type { CallTarget } from './call-target.ts';
 import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
 import { CALL_OPTIONS, openLanguageModel } from './language-model.ts';
-import { classifyFailure, modelError } from './model-errors.ts';
+import { classifyFailure, isDefect, modelError } from './model-errors.ts';
 import { type ProgressWatch, watchProgress } from './progress-watch.ts';
 import { type AnswerShape, type ShapePart, toPrompt, toTools, wantsReasoning } from './prompt.ts';
 import type { FinishReason, ModelRequest, StreamPart, TokenUsage } from './provider.ts';
@@ -48,6 +48,10 @@ export async function* callOnce(
     if (signal.aborted) {
       yield usage('turn.cancelled');
       throw signal.reason;
+    }
+    if (!watch.isStalled() && isDefect(error)) {
+      yield usage('internal');
+      throw error;
     }
     const failure = watch.isStalled() ? modelError('model.timeout', target) : classifyFailure(error, target);
     yield usage(failure.code);

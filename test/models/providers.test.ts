@@ -61,6 +61,8 @@ before(async () => {
     double.onMessage(`answer ${wire}`, { content: ANSWER, usage: USAGE[wire] } as object as never);
   double.onMessage('think', { content: ANSWER, reasoning: 'That wants some thought.' });
   double.onMessage('call tools', { content: 'Looking.', toolCalls: CALLS });
+  const thought = { reasoning: 'That wants some thought.', reasoningSignature: 'vouched' };
+  double.onMessage('reason first', { ...thought, content: 'Looking.', toolCalls: CALLS });
   double.onMessage('empty', { content: '' });
   double.onMessage('malformed', { content: ANSWER }, { chaos: { malformedRate: 1 } });
   for (const [name, { response, retryAfter }] of Object.entries(FAILURES)) {
@@ -201,6 +203,40 @@ for (const wire of WIRES) {
       const sent = JSON.stringify(double.getLastRequest()?.body);
       for (const { id, name } of calls) assert.ok(sent.includes(`${name} says ${id}`), sent);
       assert.ok(sent.includes('Looking.') && sent.includes('You are tested.'), sent);
+    });
+
+    test('gets its own reasoning back where it vouches for it, and nowhere else', async () => {
+      const first = await collect(model.stream(ask(runtimeId, 'reason first', { tools: TOOLS })));
+      assert.equal(textOf(first.parts, 'reasoning'), 'That wants some thought.');
+      const toolCalls = first.parts.flatMap((part) => (part.type === 'tool_call' ? [part.call] : []));
+      const finish = lastOf(first.parts);
+      assert.ok(finish?.type === 'finish');
+      const text = textOf(first.parts);
+      const messages: ModelMessage[] = [
+        {
+          role: 'assistant',
+          text,
+          toolCalls,
+          providerData: JSON.parse(JSON.stringify(finish.providerData ?? null)),
+        },
+        {
+          role: 'tool',
+          results: toolCalls.map(({ id, name }) => ({ id, name, text: 'done', isError: false })),
+        },
+      ];
+      const seeing = createModel(settingsAt(`${double.url}/seen`), systemClock);
+      await collect(seeing.stream(ask(runtimeId, '', { messages, tools: TOOLS })));
+      const sent = seen.at(-1) ?? '';
+      assert.ok(sent.includes(toolCalls[0]?.name ?? 'x'), sent);
+      assert.equal(
+        sent.includes('That wants some thought.'),
+        wire === 'anthropic' || wire === 'openai',
+        sent,
+      );
+      if (wire === 'anthropic') assert.match(sent, /"signature":"vouched"/);
+      assert.doesNotMatch(sent, /eager_input_streaming/);
+      if (wire === 'openai')
+        assert.match(sent, /"encrypted_content":".+"store":false|"store":false.+"encrypted_content":/);
     });
 
     test('sends an image as what it is, and says so where its file is gone', async (t) => {
