@@ -1,23 +1,38 @@
 /** What REST handlers may ask of this agent, put together from its parts. What is heavy is opened on first use. */
 import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
+import type { ModelSettings } from '../contract/model-settings.ts';
 import type { AgentInfo } from '../contract/route-schemas.ts';
 import type { TransportKind } from '../contract/worker-protocol.ts';
+import type { ConfigService } from '../gateway/services/config-service.ts';
+import type { ModelsService } from '../gateway/services/models-service.ts';
 import { createResourceEvents } from '../gateway/services/resource-events.ts';
 import type { AgentServices } from '../gateway/services.ts';
 import type { SocketHub } from '../gateway/ws/socket-hub.ts';
 import type { EventLog } from '../logging/event-log.ts';
-import { modelLabel } from '../models/registry.ts';
+import { createModel, modelLabel } from '../models/registry.ts';
+import type { UsageLedger } from '../usage/ledger.ts';
+import type { Prices } from '../usage/prices.ts';
+import type { AgentMcp } from './agent-mcp.ts';
+import type { AgentSchedule } from './agent-schedule.ts';
 import { type AgentVault, createAgentVault } from './agent-vault.ts';
 import { createConfigService } from './config-service.ts';
 import type { FileServices } from './file-services.ts';
+import { createModelTest } from './model-test.ts';
+import { createModelsService } from './models-service.ts';
 import type { AgentPort } from './run-worker.ts';
 
 export interface ServiceParts {
   readonly agent: AgentPort;
   readonly clock: Clock;
   readonly log: EventLog;
+  readonly mcp: AgentMcp;
+  readonly schedule: AgentSchedule;
+  readonly ledger: UsageLedger;
+  readonly prices: Prices;
 }
+
+const ASK_MS = 10_000;
 
 /** Known once the gateway listens. */
 export interface Bound {
@@ -27,16 +42,20 @@ export interface Bound {
 }
 
 export function createServices(
-  { agent, clock, log }: ServiceParts,
+  parts: ServiceParts,
   bound: Bound,
   files: Pick<FileServices, 'uploads' | 'logs'>,
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
 ): AgentServices & { readonly vault: AgentVault } {
+  const { agent, clock, log, mcp, schedule } = parts;
   const { init } = agent;
   const { settings } = init;
   const startedAtMs = clock.wallMs();
   const resources = createResourceEvents({ clock, broadcast: (frame) => hub().sendResourceEvent(frame) });
+  schedule.onChange = (action, id) => resources.changed('task', action, id);
+  mcp.onChange = (server) => resources.changed('mcp', 'updated', server);
+  const config = createConfigService({ host: agent, log, resources });
   return {
     info: (): AgentInfo => ({
       name: settings.name,
@@ -56,7 +75,11 @@ export function createServices(
     vault: createAgentVault({ agent, clock, log, resources }),
     uploads: files.uploads,
     logs: files.logs,
-    config: createConfigService({ host: agent, log, resources }),
+    mcp,
+    config,
+    models: createModels(parts, config),
+    usage: parts.ledger,
+    tasks: schedule.service,
     resources,
     requestRestart: (by) => {
       if (agent.state() === 'draining') {
@@ -66,4 +89,19 @@ export function createServices(
       agent.report({ type: 'worker.restartRequested', requestedBy: by });
     },
   };
+}
+
+function createModels(
+  { agent, clock, log, ledger, prices }: ServiceParts,
+  config: ConfigService,
+): ModelsService {
+  const test = createModelTest({
+    clock,
+    ledger,
+    // The agent may still run with what was there before a client changed it a moment ago.
+    settings: () => agent.ask({ type: 'config.model' }, { timeoutMs: ASK_MS }) as Promise<ModelSettings>,
+    createModel: (settings) => createModel(settings, clock),
+    onDefect: (error) => log.error('server.defect', { where: 'test of a provider', error }),
+  });
+  return createModelsService({ config, prices, wallMs: clock.wallMs, test });
 }

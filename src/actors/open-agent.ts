@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
+import type { ModelSettings } from '../contract/model-settings.ts';
 import { AGENT_FACTS, type AgentFacts, createVitals, VITALS_BYTES, type Vitals } from '../contract/vitals.ts';
 import type { ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
 import { createAccessRules } from '../gateway/access.ts';
@@ -23,7 +24,11 @@ import { type Database, openDatabase } from '../storage/database.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { spendThisMonth } from '../storage/usage.ts';
+import { candidatesIn, openUsageLedger, type UsageLedger } from '../usage/ledger.ts';
+import { createPrices, type Prices } from '../usage/prices.ts';
 import type { AgentResources } from './agent.machine.ts';
+import { type AgentMcp, createAgentMcp } from './agent-mcp.ts';
+import { type AgentSchedule, createAgentSchedule } from './agent-schedule.ts';
 import { type Bound, createServices } from './agent-services.ts';
 import type { AgentVault } from './agent-vault.ts';
 import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
@@ -121,6 +126,18 @@ function openChildProcesses(agent: AgentPort, boot: number, clock: Clock, log: E
   return children;
 }
 
+function openUsage(
+  model: ModelSettings,
+  db: Database,
+  clock: Clock,
+  log: EventLog,
+): { readonly prices: Prices; readonly ledger: UsageLedger } {
+  const prices = createPrices(model.providers);
+  const budgets = { monthlyUsd: model.monthlyBudget, dailyUsd: model.dailyBudget };
+  const ledger = openUsageLedger({ db, clock, prices, budgets, log, candidates: candidatesIn(model) });
+  return { prices, ledger };
+}
+
 interface Parts {
   readonly agent: AgentPort;
   readonly clock: Clock;
@@ -131,7 +148,11 @@ interface Parts {
   readonly authenticator: Authenticator;
   readonly children: ChildProcesses;
   readonly files: FileServices;
+  readonly mcp: AgentMcp;
+  readonly schedule: AgentSchedule;
   readonly vitals: Vitals;
+  readonly prices: Prices;
+  readonly ledger: UsageLedger;
 }
 
 /** For whoever reads this agent while it is stuck. */
@@ -154,8 +175,10 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   const db = await openDatabase(settings.dbPath, clock);
   try {
     const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log, vitals });
+    const { prices, ledger } = openUsage(settings.model, db, clock, log);
     const children = openChildProcesses(agent, journal.boot, clock, log);
     const files = createFileServices({ init, clock, log, db, children });
+    const mcp = createAgentMcp({ agent, clock, log, children });
     const turns = new TurnEngine({
       journal,
       model: createModel(settings.model, clock, { note: (event, fields) => log.warn(event, fields) }),
@@ -176,7 +199,9 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       failuresPerMinute: settings.limits.authFailuresPerMinute,
       clock,
     });
-    const parts = { agent, clock, log, db, journal, turns, authenticator, children, files, vitals };
+    const schedule = createAgentSchedule({ settings, db, turns, clock, log });
+    const own = { turns, authenticator, children, files, mcp, schedule, vitals, prices, ledger };
+    const parts = { agent, clock, log, db, journal, ...own };
     const resources = await serve(parts, onDefect);
     leaveStart();
     // Only now: 10 MB and 40 ms that a start need not wait for.
@@ -233,7 +258,9 @@ async function serve(
   turns.recover();
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
-  const timers = [heartbeat, maintenance, parts.files];
+  const timers = [heartbeat, maintenance, parts.files, parts.schedule];
+  parts.mcp.start();
+  parts.schedule.start();
   const bridges = await startUserBridges(parts, port);
   return toResources(parts, { transport, port, note, bridges, timers, vault: services.vault });
 }
@@ -259,19 +286,22 @@ function toResources(parts: Parts, running: Running): AgentResources {
     model: modelLabel(settings.model),
     beginDrain: (reason) => {
       log.info('server.drain', { reason, ...turns.counts() });
+      parts.schedule.pause();
       turns.beginDrain(reason);
     },
     drained: (drainMs) => turns.drained(drainMs),
     close: async (reason, closeMs) => {
       for (const timer of running.timers) timer.stop();
-      await bridges.stop(closeMs * HANDSHAKE_SHARE);
+      const endMs = closeMs * HANDSHAKE_SHARE;
+      await Promise.all([bridges.stop(endMs), parts.mcp.stop(endMs)]);
       await Promise.all([
-        transport.close(CLOSE_CODES[reason], `agent ${reason}`, closeMs * HANDSHAKE_SHARE),
+        transport.close(CLOSE_CODES[reason], `agent ${reason}`, endMs),
         children.stop(Math.min(CHILD_TERM_MS, closeMs * CHILD_TERM_SHARE)),
       ]);
       agent.report({ type: 'worker.transportClosed' });
       await running.vault.close();
       const isDurable = await journal.close(closeMs * WRITE_SHARE);
+      parts.ledger.close();
       db.close();
       log.info('server.stop', { agent: settings.name, reason, durable: isDurable });
       await log.close();

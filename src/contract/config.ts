@@ -57,6 +57,8 @@ const model = section({
   base_url: text().nullish(),
   permission_mode: text().nullish(),
   monthly_budget: amount().nullish(),
+  /** Ours. */
+  daily_budget: amount().nullish(),
   routing: section({
     simple: text().nullish(),
     medium: text().nullish(),
@@ -99,6 +101,45 @@ const mcpServer = section({
   transport: oneOf(['stdio', 'http', 'sse']).nullish(),
   trust_annotations: flag().nullish(),
   pin_tools: flag().nullish(),
+});
+
+const TOOL_HOST = 'a host name or address, with a port or without, such as *.example.org or 127.0.0.1:8080';
+const toolHosts = () =>
+  textList(
+    'a list of hosts',
+    z.preprocess(
+      (value) => (typeof value === 'string' ? value.toLowerCase() : value),
+      z.string(TOOL_HOST).regex(/^[^\s/@?#]{1,260}$/, TOOL_HOST),
+    ),
+  );
+
+const tools = section({
+  /** By name of a tool, or a pattern with `*`. */
+  policy: z
+    .record(z.string(), oneOf(TOOL_DECISIONS), `a mapping of tools to ${TOOL_DECISIONS.join(', ')}`)
+    .nullish(),
+  approval_ms: whole(1_000).nullish(),
+  timeout_ms: whole(1).nullish(),
+  output_chars: whole(200, 10_000_000).nullish(),
+  files: section({
+    roots: textList('a list of directories').nullish(),
+    max_bytes: whole(1, 64 * 1024 * 1024).nullish(),
+  }).nullish(),
+  shell: section({
+    enabled: flag().nullish(),
+    commands: textList('a list of programs').nullish(),
+    timeout_ms: whole(1).nullish(),
+    output_chars: whole(200, 10_000_000).nullish(),
+  }).nullish(),
+  web: section({
+    allow_hosts: toolHosts().nullish(),
+    deny_hosts: toolHosts().nullish(),
+    ports: z
+      .preprocess(toList, z.array(whole(1, 65_535, 'a number from 1 to 65535'), 'a list of ports'))
+      .nullish(),
+    max_bytes: whole(1, 64 * 1024 * 1024).nullish(),
+    timeout_ms: whole(1).nullish(),
+  }).nullish(),
 });
 
 const HOST_NAME = 'a host name or address without port, such as agents.example.org';
@@ -150,6 +191,10 @@ const channels = section({
   }).nullish(),
 }).catchall(z.record(z.string(), z.unknown(), 'a mapping with the settings of this bridge').nullish());
 
+/** In the file; how many there may be with those of clients and tools is a limit of its own. */
+const TASKS_MAX = DEFAULT_LIMITS.scheduledTasks;
+const DAYTIME = 'a time of day such as "3:00"';
+
 const scheduler = section({
   enabled: flag().nullish(),
   tasks: z
@@ -165,7 +210,11 @@ const scheduler = section({
       }),
       'a list of tasks',
     )
+    .max(TASKS_MAX, `at most ${TASKS_MAX} tasks`)
     .nullish(),
+  /** Ours, like the following. Whether it and the expressions make sense is checked by whoever resolves them. */
+  timezone: text('a time zone').nullish(),
+  missed: oneOf(MISSED_POLICIES).nullish(),
 });
 
 const supervisor = section({
@@ -199,10 +248,6 @@ const limits = section(
     Object.keys(DEFAULT_LIMITS).map((name) => [limitKey(name), whole(1, limitMax(name)).nullish()]),
   ),
 );
-/** In the file; how many there may be with those of clients and tools is a limit of its own. */
-const TASKS_MAX = DEFAULT_LIMITS.scheduledTasks;
-const DAYTIME = 'a time of day such as "3:00"';
-
 
 export const configSchema = section({
   name: text().nullish(),
@@ -212,9 +257,6 @@ export const configSchema = section({
   mcp_defaults: flag().nullish(),
   mcp_disable: textList('a list of names').nullish(),
   mcp: z.array(mcpServer, 'a list of servers').nullish(),
-  /** Ours, like the following. Whether it and the expressions make sense is checked by whoever resolves them. */
-  timezone: text('a time zone').nullish(),
-  missed: oneOf(MISSED_POLICIES).nullish(),
   memory: section({
     db_path: text('a path').nullish(),
     vault_path: text('a path').nullish(),
@@ -243,6 +285,7 @@ export const configSchema = section({
     retention_days: whole(1, 36_500).nullish(),
     roots: textList('a list of directories').nullish(),
   }).nullish(),
+  tools: tools.nullish(),
   transcription: section({
     command: z
       .array(text(), 'a list: a program and its arguments')

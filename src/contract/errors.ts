@@ -55,8 +55,8 @@ export const ERRORS = {
   'turn.cancelled': { status: 499, retryable: true },
   'turn.interrupted': { status: 500, retryable: true },
   'turn.dropped': { status: 499, retryable: true },
+  'turn.too_many_steps': { status: 500, retryable: true },
   'model.unavailable': { status: 501, retryable: false },
-  'budget.exceeded': { status: 402, retryable: false },
   'model.failed': { status: 502, retryable: true },
   // What a model provider can answer
   'model.unconfigured': { status: 422, retryable: false },
@@ -86,6 +86,7 @@ export const ERRORS = {
   'tool.failed': { status: 502, retryable: true },
   'approval.not_found': { status: 404, retryable: false },
   'egress.blocked': { status: 403, retryable: false },
+  'egress.failed': { status: 502, retryable: true },
   // Money, and providers as they stand in the configuration
   'budget.exceeded': { status: 402, retryable: false },
   'provider.not_found': { status: 404, retryable: false },
@@ -97,7 +98,6 @@ export const ERRORS = {
   'task.limit': { status: 409, retryable: false },
   'task.running': { status: 409, retryable: true },
   'scheduler.disabled': { status: 503, retryable: false },
-  'egress.failed': { status: 502, retryable: true },
   // Why an agent does not start
   'config.invalid': { status: 422, retryable: false },
   'config.variable_missing': { status: 422, retryable: false },

@@ -19,6 +19,8 @@ export const QUESTIONS = {
   'config.versions': {},
   'config.version': { id: 'text' },
   'config.restore': { id: 'text', ifMatch: 'text?' },
+  /** `ModelSettings` as the file says them now, with the agent's own keys. */
+  'config.model': {},
   /** From now on `vault.*` notices tell what changes on disk in this agent's vault; answered by `VaultWatching`. */
   'vault.watch': {},
 } as const satisfies Readonly<Record<string, Fields>>;

@@ -147,7 +147,7 @@ function operationOf(name: string, row: Route, schema: AnyRouteSchema | undefine
     tags: [tagOf(row)],
     security: row.auth === 'none' ? [] : [{ token: [] }],
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(content === undefined ? {} : { requestBody: { required: true, content } }),
+    ...(content === undefined ? {} : { requestBody: { required: row.emptyBody !== true, content } }),
     responses: { ...answersOf(name, row, schema), ...errorsOf(row) },
   };
 }

@@ -10,6 +10,10 @@ import { CONTROL_SCHEMAS } from './schemas/control.ts';
 import { DOCS_SCHEMAS } from './schemas/docs.ts';
 import { FILE_SCHEMAS } from './schemas/files.ts';
 import { LOG_SCHEMAS } from './schemas/logs.ts';
+import { MCP_SCHEMAS } from './schemas/mcp.ts';
+import { MODEL_SCHEMAS } from './schemas/models.ts';
+import { USAGE_SCHEMAS } from './schemas/usage.ts';
+import { TASK_SCHEMAS } from './schemas/tasks.ts';
 import { VAULT_SCHEMAS } from './schemas/vault.ts';
 
 export const ROUTE_SCHEMAS = {
@@ -18,6 +22,10 @@ export const ROUTE_SCHEMAS = {
   ...DOCS_SCHEMAS,
   ...FILE_SCHEMAS,
   ...LOG_SCHEMAS,
+  ...MCP_SCHEMAS,
+  ...MODEL_SCHEMAS,
+  ...USAGE_SCHEMAS,
+  ...TASK_SCHEMAS,
   ...VAULT_SCHEMAS,
 } as const satisfies RouteSchemas<Routes>;
 

@@ -17,6 +17,8 @@ export interface Route {
   readonly query?: true;
   /** Given: the route takes a JSON body, and its schema stands in the other half. */
   readonly body?: true;
+  /** Only with `body`: a request without one means `{}`. */
+  readonly emptyBody?: true;
   /** Given: the handler reads the body itself, as it arrives; never together with `body`. */
   readonly stream?: true;
   /** Lower case. Given to the handler, '' for each that the request does not have. */

@@ -8,6 +8,10 @@ import { CONTROL_ROUTES } from './routes/control.ts';
 import { DOCS_ROUTES } from './routes/docs.ts';
 import { FILE_ROUTES } from './routes/files.ts';
 import { LOG_ROUTES } from './routes/logs.ts';
+import { MCP_ROUTES } from './routes/mcp.ts';
+import { MODEL_ROUTES } from './routes/models.ts';
+import { USAGE_ROUTES } from './routes/usage.ts';
+import { TASK_ROUTES } from './routes/tasks.ts';
 import { VAULT_ROUTES } from './routes/vault.ts';
 
 export const ROUTES = defineRoutes({
@@ -16,6 +20,10 @@ export const ROUTES = defineRoutes({
   ...DOCS_ROUTES,
   ...FILE_ROUTES,
   ...LOG_ROUTES,
+  ...MCP_ROUTES,
+  ...MODEL_ROUTES,
+  ...USAGE_ROUTES,
+  ...TASK_ROUTES,
   ...VAULT_ROUTES,
 });
 

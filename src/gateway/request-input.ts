@@ -63,7 +63,8 @@ export async function readInput(request: HttpRequest, options: InputOptions): Pr
     options.loadSchemas(),
     row.body ? request.readBody(options.bodyBytesMax) : undefined,
   ]);
-  const parsedBody = body === undefined ? undefined : parseJson(body, options.jsonDepthMax);
+  const parsedBody =
+    body === undefined ? undefined : parseJson(body, options.jsonDepthMax, row.emptyBody === true);
   return {
     ...plain,
     ...(schemas.query === undefined ? {} : { query: validate(schemas.query, query, 'query') }),
@@ -83,8 +84,9 @@ function readQuery(query: string): Record<string, string> {
   return Object.fromEntries(pairs);
 }
 
-function parseJson(body: Buffer, depthMax: number): unknown {
+function parseJson(body: Buffer, depthMax: number, mayBeEmpty: boolean): unknown {
   if (body.length === 0) {
+    if (mayBeEmpty) return {};
     throw new AppError('request.bad_json', 'The body is empty: send a JSON document');
   }
   if (isNestedDeeper(body, depthMax)) {

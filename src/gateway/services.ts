@@ -2,8 +2,12 @@
 import type { AgentInfo } from '../contract/route-schemas.ts';
 import type { ConfigService } from './services/config-service.ts';
 import type { LogService } from './services/log-service.ts';
+import type { McpService } from './services/mcp-service.ts';
+import type { ModelsService } from './services/models-service.ts';
 import type { ResourceEvents } from './services/resource-events.ts';
+import type { TaskService } from './services/task-service.ts';
 import type { UploadService } from './services/upload-service.ts';
+import type { UsageService } from './services/usage-service.ts';
 import type { VaultService } from './services/vault-service.ts';
 
 export interface AgentServices {
@@ -17,8 +21,12 @@ export interface AgentServices {
   requestRestart(by: string): void;
   readonly config: ConfigService;
   readonly vault: VaultService;
+  readonly tasks: TaskService;
   readonly uploads: UploadService;
   readonly logs: LogService;
+  readonly mcp: McpService;
+  readonly models: ModelsService;
+  readonly usage: UsageService;
   /** For whoever changes something that clients show. */
   readonly resources: ResourceEvents;
 }

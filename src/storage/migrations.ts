@@ -71,4 +71,116 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX files_turn ON files(turn_id) WHERE turn_id IS NOT NULL;
     `,
   },
+  {
+    // What the reference's usage_log has no column for, one row for each of ours there. cost_usd is null where nobody
+    // knows the price (usage_log then says 0). The marks hold which of a budget's events have been told.
+    name: 'what model calls were, and what budgets have told',
+    sql: `
+      CREATE TABLE usage_calls (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        turn_id TEXT,
+        duration_ms INTEGER NOT NULL,
+        cost_usd REAL,
+        cost_source TEXT NOT NULL,
+        estimated INTEGER NOT NULL,
+        cache_read_tokens INTEGER,
+        cache_write_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        error_code TEXT) WITHOUT ROWID;
+      CREATE TABLE budget_marks (
+        period TEXT NOT NULL,
+        budget REAL NOT NULL,
+        percent INTEGER NOT NULL,
+        told_at REAL NOT NULL,
+        PRIMARY KEY (period, budget, percent)) WITHOUT ROWID;
+    `,
+  },
+  {
+    // One row of turn_steps for each model step that has ended; what is in it is never asked of the model again. A call
+    // has a row of tool_calls from before it acts. turn_deltas: what clients with `resume` were sent of the answer.
+    // sessions.session is the session's id as JSON, so that 5 and "5" are two.
+    name: 'steps of turns, and what sessions remember',
+    sql: `
+      CREATE TABLE turn_steps (
+        turn_id INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        calls TEXT NOT NULL,
+        provider_data TEXT,
+        model TEXT,
+        last_seq INTEGER NOT NULL,
+        ended_at REAL NOT NULL,
+        PRIMARY KEY (turn_id, step)) WITHOUT ROWID;
+      CREATE TABLE tool_calls (
+        turn_id INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        call_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        input TEXT NOT NULL,
+        effect TEXT NOT NULL,
+        started_at REAL,
+        ended_at REAL,
+        answer TEXT,
+        is_error INTEGER,
+        PRIMARY KEY (turn_id, step, position)) WITHOUT ROWID;
+      CREATE TABLE turn_deltas (
+        turn_id INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        void_after INTEGER,
+        PRIMARY KEY (turn_id, seq)) WITHOUT ROWID;
+      CREATE TABLE sessions (
+        session TEXT PRIMARY KEY,
+        client_key TEXT,
+        model TEXT,
+        title TEXT,
+        cut_after INTEGER NOT NULL DEFAULT 0,
+        summary TEXT,
+        summary_to INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL) WITHOUT ROWID;
+      CREATE INDEX sessions_client ON sessions(client_key);
+      CREATE INDEX sessions_updated ON sessions(updated_at);
+      CREATE TABLE session_turns (
+        session TEXT NOT NULL,
+        turn_id INTEGER NOT NULL,
+        tokens INTEGER NOT NULL,
+        messages TEXT NOT NULL,
+        ended_at REAL NOT NULL,
+        PRIMARY KEY (session, turn_id)) WITHOUT ROWID;
+    `,
+  },
+  {
+    // What the reference's scheduled_tasks has no column for. `zone` is the one that next_run was computed in. A run is
+    // written together with its task's next_run, before its turn exists; its id is the turn's idempotency key, so that
+    // a start after a crash may submit it again. `prompt` is kept until the run has ended.
+    name: 'how scheduled tasks run, and how they ran',
+    sql: `
+      CREATE TABLE task_settings (
+        task_id TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        timezone TEXT,
+        missed TEXT,
+        zone TEXT,
+        last_state TEXT,
+        last_code TEXT) WITHOUT ROWID;
+      CREATE TABLE task_runs (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        task_id TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        prompt TEXT,
+        due_at REAL NOT NULL,
+        started_at REAL NOT NULL,
+        ended_at REAL,
+        state TEXT NOT NULL,
+        code TEXT,
+        turn_id TEXT,
+        text TEXT);
+      CREATE INDEX task_runs_task ON task_runs(task_id, seq);
+      CREATE INDEX task_runs_open ON task_runs(seq) WHERE ended_at IS NULL;
+    `,
+  },
 ];

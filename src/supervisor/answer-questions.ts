@@ -25,6 +25,7 @@ export function configAnswers(store: ConfigStore): Answers<Extract<QuestionType,
     'config.patch': (agent, { section, value, ifMatch = '' }) => store.patch(agent, section, value, ifMatch),
     'config.versions': (agent) => store.versions(agent),
     'config.version': (agent, { id }) => store.version(agent, id),
+    'config.model': (agent) => store.model(agent),
     'config.restore': (agent, { id, ifMatch = '' }) => store.restore(agent, id, ifMatch),
   };
 }

@@ -8,6 +8,10 @@ import { controlHandlers } from './control.ts';
 import { createDocsHandlers } from './docs.ts';
 import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
+import { mcpHandlers } from './mcp.ts';
+import { modelHandlers } from './models.ts';
+import { usageHandlers } from './usage.ts';
+import { taskHandlers } from './tasks.ts';
 import { vaultHandlers } from './vault.ts';
 
 export type AgentHttpOptions = Omit<
@@ -25,6 +29,10 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
       ...createDocsHandlers(),
       ...fileHandlers,
       ...logHandlers,
+      ...mcpHandlers,
+      ...modelHandlers,
+      ...usageHandlers,
+      ...taskHandlers,
       ...vaultHandlers,
     },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,

@@ -11,6 +11,7 @@ import type {
 } from '../../contract/config-answers.ts';
 import { AppError, type WireError } from '../../contract/errors.ts';
 import { ifMatchHolds } from '../../contract/etag.ts';
+import type { ModelSettings } from '../../contract/model-settings.ts';
 import { parseRawConfig } from '../config/parse-config.ts';
 import { CONFIG_NAME } from '../config/read-config.ts';
 import type { PreparedAgent } from '../fleet.ts';
@@ -57,6 +58,8 @@ export interface ConfigStore {
   versions(agent: AskingAgent): Promise<readonly ConfigVersionInfo[]>;
   version(agent: AskingAgent, id: string): Promise<ConfigDocument>;
   restore(agent: AskingAgent, id: string, ifMatch: string): Promise<ConfigChange>;
+  /** What a start would call now, for the agent itself and not for clients: its keys are in it. */
+  model(agent: AskingAgent): Promise<ModelSettings>;
 }
 
 /** The text that `current` becomes. */
@@ -93,6 +96,10 @@ export function createConfigStore(options: ConfigStoreOptions): ConfigStore {
     version: async ({ dir }, id) => {
       const file = toConfigFile(await readVersion(dir, id), true);
       return { value: masked(parseRawConfig(`${id}.yaml`, file.text).data), etag: file.etag };
+    },
+    model: async (agent) => {
+      const { text } = await readConfigFile(agent.dir);
+      return options.prepare(agent, CONFIG_NAME, text).prepared.settings.model;
     },
     restore: (agent, id, ifMatch) =>
       write(agent, ifMatch, undefined, async () => toConfigFile(await readVersion(agent.dir, id), true).text),
