@@ -19,7 +19,7 @@ export const Attachment = z.object({
 });
 
 /** What a client may ask for in `auth`; it gets those we know. */
-export const CAPABILITIES = ['delta', 'resources', 'approvals'] as const;
+export const CAPABILITIES = ['delta', 'tools', 'resume', 'resources', 'approvals'] as const;
 
 /** What a client may send; ids have at most `idChars` characters. */
 export function clientFramesFor(idChars: number) {
@@ -60,6 +60,16 @@ export function clientFramesFor(idChars: number) {
       id: Id.optional(),
     }),
     ping: z.object({ type: z.literal('ping'), id: Id.optional() }),
+    /** Only with the capability `resume`: what was missed of the running or last turn of a session, then the rest live. */
+    resume: z.object({
+      type: z.literal('resume'),
+      session_id: Session.default('default'),
+      /** The `seq` of the last `delta` that came; 0: none did. */
+      after_seq: z.number().int().min(0),
+      /** Another turn than the running or last one. */
+      turn_id: z.string().max(64).optional(),
+      id: Id.optional(),
+    }),
     /** Once more with `follow: true`: the new filter replaces the one before. */
     logs: z.object({
       type: z.literal('logs'),
@@ -114,7 +124,33 @@ export const serverFrames = {
     session_id: SessionId,
     seq: z.number().int().min(1),
     text: z.string(),
+    /** What came before this one and has a higher seq than this is void: the model began that step again. */
+    void_after: z.number().int().min(0).optional(),
     ...turn,
+  }),
+  /** Only with the capability `tools`. `done` and `error` end what `running` began, by `call_id`. */
+  tool: z.object({
+    type: z.literal('tool'),
+    session_id: SessionId,
+    call_id: z.string(),
+    tool: z.string(),
+    status: z.enum(['running', 'progress', 'done', 'error']),
+    /** Of `running`. */
+    input: z.unknown().optional(),
+    /** Of `progress`. */
+    text: z.string().optional(),
+    /** Of `done` and `error`, as the model was given it; long ones are cut. */
+    result: z.string().optional(),
+    ...turn,
+  }),
+  /** The answer to `resume`. What follows: missed pieces, then the terminal frame, or the turn live. */
+  resumed: z.object({
+    type: z.literal('resumed'),
+    session_id: SessionId,
+    /** `none`: nothing is known of such a turn. */
+    state: z.enum(['none', 'waiting', 'running', 'ended']),
+    turn_id: z.string().optional(),
+    id: Id.optional(),
   }),
   /** Ends a turn well. */
   response: z.object({

@@ -64,6 +64,10 @@ export const DEFAULT_LIMITS = {
   redeliveryMs: 10 * 60_000,
   /** Times a turn that was running when its agent died is run again before it ends as interrupted. */
   attemptsPerTurn: 3,
+  /** Times the model may call tools in one turn. */
+  toolSteps: 25,
+  /** What a session brings along into a model call, in tokens; what is older is summed up. */
+  historyTokens: 32_000,
   /** Programs an agent may have running at once. */
   childProcesses: 32,
   /** Time an MCP server has until it is ready, downloads of its launcher included. */

@@ -2,7 +2,7 @@
 
 import { parseClientKey, type SessionId } from '../contract/client-key.ts';
 import type { Database } from './database.ts';
-import type { NewTurn, OpenTurn, Outcome, TurnState } from './turn-record.ts';
+import type { EndedTurn, NewTurn, OpenTurn, Outcome, TurnState } from './turn-record.ts';
 
 export interface JournalStatements {
   begin(): void;
@@ -17,6 +17,10 @@ export interface JournalStatements {
   close(id: number): void;
   findByMessage(clientKey: string, messageId: string): { id: number; text: string | null } | undefined;
   outcomeOf(id: number): { frame: string; endedAtMs: number } | undefined;
+  /** Undefined also where the turn is another client's. */
+  endedTurn(id: number, clientKey: string): EndedTurn | undefined;
+  /** Among the latest turns of the agent. */
+  lastTurnOf(clientKey: string, sessionId: SessionId): EndedTurn | undefined;
   openTurns(): readonly OpenTurn[];
   trim(beforeMs: number, rowsMax: number): boolean;
 }
@@ -95,9 +99,24 @@ export function createJournalStatements(db: Database): JournalStatements {
       const row = outcome.get(id) as { outcome: string; ended_at: number } | undefined;
       return row && { frame: row.outcome, endedAtMs: row.ended_at * 1000 };
     },
+    endedTurn: (id, clientKey) => toEndedTurn(db.prepare(ENDED_TURN).get(id, clientKey)),
+    lastTurnOf: (clientKey, sessionId) =>
+      toEndedTurn(db.prepare(LAST_TURN).get(LOOK_BACK_ROWS, clientKey, sessionId)),
     openTurns: () => (db.prepare(OPEN_TURNS).all() as TurnRow[]).map(toOpenTurn),
     trim: (beforeMs, rowsMax) => trim(db, beforeMs / 1000, rowsMax),
   };
+}
+
+const ENDED_TURN =
+  'SELECT id, outcome, open FROM turns WHERE id = ? AND client_key = ? AND ended_at IS NOT NULL';
+const LOOK_BACK_ROWS = 1_000;
+/** Without an index, which every turn would pay for. */
+const LAST_TURN = `SELECT id, outcome, open FROM (SELECT * FROM turns ORDER BY id DESC LIMIT ?)
+    WHERE client_key = ? AND session_id IS ? AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1`;
+
+function toEndedTurn(row: unknown): EndedTurn | undefined {
+  const ended = row as { id: number; outcome: string; open: number } | undefined;
+  return ended && { id: ended.id, frame: ended.outcome, isOpen: ended.open === 1 };
 }
 
 /** Of a turn that has ended nobody needs the payload. */
@@ -144,6 +163,9 @@ function trim(db: Database, before: number, rowsMax: number): boolean {
   db.transaction(() => {
     for (const { id } of old) cut.run(id);
     remember.run(last);
+    for (const table of ['turn_steps', 'tool_calls', 'turn_deltas']) {
+      db.prepare(`DELETE FROM ${table} WHERE turn_id <= ?`).run(last);
+    }
   }).immediate();
   return old.length === rowsMax;
 }

@@ -25,7 +25,14 @@ export type Op =
       readonly keepOpen: boolean;
       readonly committed: () => void;
     }
-  | { readonly kind: 'close'; readonly ids: readonly number[] };
+  | { readonly kind: 'close'; readonly ids: readonly number[] }
+  | {
+      readonly kind: 'work';
+      readonly write: () => void;
+      /** Refused when it cannot be written at once; otherwise kept until it can. */
+      readonly isRefusable: boolean;
+      readonly committed: Committed | undefined;
+    };
 
 /** How long a new turn waits for another program's lock before it is refused. */
 const ACCEPT_PATIENCE_MS = 2_000;
@@ -115,7 +122,9 @@ export class JournalWriter {
     const isBusy = error.code === 'storage.locked';
     const nowMs = clock.monotonicMs();
     const isRefused = (op: Op) =>
-      (op.kind === 'accept' && (!isBusy || nowMs - op.atMs > ACCEPT_PATIENCE_MS)) || op.kind === 'effect';
+      (op.kind === 'accept' && (!isBusy || nowMs - op.atMs > ACCEPT_PATIENCE_MS)) ||
+      op.kind === 'effect' ||
+      (op.kind === 'work' && op.isRefusable);
     const refused = batch.filter(isRefused);
     this.#pending = [...batch.filter((op) => !isRefused(op)), ...this.#pending];
     if (!isBusy || refused.length > 0) {
@@ -157,6 +166,7 @@ function tellAll(ops: readonly Op[], errorOf: (op: Op) => AppError | undefined):
 function tell(op: Op, error: AppError | undefined): void {
   if (op.kind === 'accept' || op.kind === 'effect' || op.kind === 'attempt') op.committed(error);
   else if (op.kind === 'settle') op.committed();
+  else if (op.kind === 'work') op.committed?.(error);
 }
 
 /**
@@ -200,5 +210,8 @@ function writeOp(sql: JournalStatements, op: Op, settled: ReadonlySet<number>): 
       return sql.markAttempt(op.id);
     case 'close':
       for (const id of op.ids) sql.close(id);
+      return;
+    case 'work':
+      return op.write();
   }
 }

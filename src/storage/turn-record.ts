@@ -37,6 +37,14 @@ export interface OpenTurn extends Omit<NewTurn, 'acceptedAtMs'> {
   readonly endedAtMs: number | undefined;
 }
 
+/** A turn that has its outcome, for a client that asks what became of it. */
+export interface EndedTurn {
+  readonly id: number;
+  readonly frame: string;
+  /** Its frame is not known to have arrived. */
+  readonly isOpen: boolean;
+}
+
 const BOOT_FACTOR = 2 ** 32;
 
 /** Row ids grow within a boot and from boot to boot, so that inserts append and order is order of acceptance. */
@@ -47,4 +55,11 @@ export function turnRowId(boot: number, counter: number): number {
 /** The public `turn_id`: boot and counter, e.g. `7-1a`. */
 export function turnIdOf(rowId: number): string {
   return `${Math.floor(rowId / BOOT_FACTOR).toString(36)}-${(rowId % BOOT_FACTOR).toString(36)}`;
+}
+
+/** Undefined: no `turn_id` that an agent could have made. */
+export function rowIdOf(turnId: string): number | undefined {
+  const [, boot = '', counter = ''] = /^([0-9a-z]{1,7})-([0-9a-z]{1,7})$/.exec(turnId) ?? [];
+  const rowId = turnRowId(Number.parseInt(boot, 36), Number.parseInt(counter, 36));
+  return Number.isSafeInteger(rowId) ? rowId : undefined;
 }

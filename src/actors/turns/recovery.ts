@@ -5,6 +5,7 @@ import type { Limits } from '../../contract/limits.ts';
 import type { Log } from '../../logging/log.ts';
 import type { Journal } from '../../storage/journal.ts';
 import type { OpenTurn } from '../../storage/turn-record.ts';
+import type { TurnSteps } from '../../storage/turn-steps.ts';
 import type { Deliveries } from './deliveries.ts';
 import { createTurn, type Turn, turnFrames } from './turn.ts';
 
@@ -14,6 +15,7 @@ export interface RecoveryContext {
   readonly log: Log;
   readonly clock: Clock;
   readonly deliveries: Deliveries;
+  readonly steps?: TurnSteps;
 }
 
 /** `run` gets every turn that is to run (again), in order of acceptance. */
@@ -27,7 +29,7 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
       continue;
     }
     const turn = toTurn(open);
-    const why = interruption(open, context.limits);
+    const why = interruption(open, context);
     if (why === undefined) {
       counts.run += 1;
       run(turn);
@@ -39,7 +41,12 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
   if (counts.run + counts.interrupted + counts.undelivered > 0) log.info('journal.recovered', counts);
 }
 
-function interruption(open: OpenTurn, limits: Limits): string | undefined {
+function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): string | undefined {
+  // The model is not told to judge for itself: it might make the call again, and that would be a repetition too.
+  const unsafe = open.state === 'running' ? steps?.openUnsafeCall(open.id) : undefined;
+  if (unsafe !== undefined) {
+    return `The agent went down while the tool ${unsafe.name} was at work, and nobody knows how far it came. It was not called again, so that nothing happens twice: look at what was done, and send the message again if needed.`;
+  }
   if (open.effects > 0) {
     return 'The agent went down while this was running, after it had begun to act. It was not repeated, so that nothing happens twice: look at what was done, and send it again if needed.';
   }

@@ -5,10 +5,11 @@
 import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import { AppError, type WireError } from '../../contract/errors.ts';
 import type { ShutdownReason } from '../../contract/worker-protocol.ts';
-import type { Message, Outlet, TurnService } from '../../gateway/ws/turn-service.ts';
+import type { Message, Outlet, ResumeWish, TurnService } from '../../gateway/ws/turn-service.ts';
 import { Deliveries } from './deliveries.ts';
 import { LiveTurns } from './live-turns.ts';
 import { recoverTurns } from './recovery.ts';
+import { resumeTurn } from './resume.ts';
 import { Sessions } from './sessions.ts';
 import { createTurn, type Turn, turnFrames } from './turn.ts';
 import { TurnRunner, type TurnRunnerOptions } from './turn-runner.ts';
@@ -89,6 +90,22 @@ export class TurnEngine implements TurnService {
     return turns.length;
   }
 
+  resume(wish: ResumeWish, outlet: Outlet): void {
+    const { journal, steps } = this.#options;
+    resumeTurn(wish, outlet, { journal, steps, live: this.#live });
+  }
+
+  beginAfresh(client: ClientKey, sessionId: SessionId | undefined): void {
+    const { journal, cutMemory } = this.#options;
+    if (!cutMemory) return;
+    const turnId = journal.lastTurnId();
+    cutMemory(client.key, sessionId, turnId);
+    if (sessionId !== undefined) return;
+    // Sessions that nothing is remembered of yet, because their first turn runs.
+    const live = this.#live.select(client, undefined, ['pending', 'waiting', 'running']);
+    for (const id of new Set(live.map((turn) => turn.sessionId))) cutMemory(client.key, id, turnId);
+  }
+
   summary(client: ClientKey): { isBusy: boolean; waiting: number; sessions: number } {
     return this.#live.summary(client);
   }
@@ -108,6 +125,8 @@ export class TurnEngine implements TurnService {
   /** To be called now and then. */
   expireUndelivered(): void {
     this.#deliveries.expire();
+    const { steps, clock, limits } = this.#options;
+    steps?.trimDeltas(clock.wallMs() - limits.redeliveryMs, DELTA_TURNS_MAX);
   }
 
   counts(): { running: number; waiting: number } {
@@ -195,6 +214,9 @@ export class TurnEngine implements TurnService {
     }
   }
 }
+
+/** Whose pieces are let go in one look. */
+const DELTA_TURNS_MAX = 200;
 
 const STOPPING: WireError = {
   code: 'agent.stopping',

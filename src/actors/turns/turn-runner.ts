@@ -7,13 +7,16 @@ import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
 import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
+import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
 import type { Journal } from '../../storage/journal.ts';
 import type { EndState } from '../../storage/turn-record.ts';
+import type { TurnSteps } from '../../storage/turn-steps.ts';
 import { CallSlots } from './call-slots.ts';
 import type { Deliveries } from './deliveries.ts';
 import { parseMarkers } from './markers.ts';
+import type { Answer, Mind } from './mind.ts';
 import { ModelCall } from './model-call.ts';
 import { type Turn, turnFrames } from './turn.ts';
 
@@ -21,6 +24,11 @@ export interface TurnRunnerOptions {
   readonly journal: Journal;
   readonly model: ModelProvider;
   readonly systemPrompt: string;
+  /** Of an agent that can do more than answer a text. */
+  readonly mind?: Mind;
+  readonly steps?: TurnSteps;
+  /** Nothing up to this turn is remembered from here on. Throws `storage.unavailable`. */
+  readonly cutMemory?: (clientKey: string, sessionId: SessionId | undefined, turnId: number) => void;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
@@ -96,15 +104,32 @@ export class TurnRunner {
 
   /** To the socket that asked, or to another one of the same client. */
   send(turn: Turn, frame: string): void {
-    const outlet = turn.outlet?.isOpen() ? turn.outlet : this.#deliveries.outletOf(turn.client);
-    outlet?.send(frame);
+    this.#outletOf(turn)?.send(frame);
+  }
+
+  #outletOf(turn: Turn): Outlet | undefined {
+    return turn.outlet?.isOpen() ? turn.outlet : this.#deliveries.outletOf(turn.client);
   }
 
   #enqueue(turn: Turn): void {
     if (turn.phase !== 'running') return;
-    this.#modelCalls
-      .run(() => this.#run(turn))
-      .catch((error: unknown) => this.#options.onDefect(error, 'turn'));
+    const { mind, onDefect } = this.#options;
+    const work = mind?.takes(turn) ? this.#think(turn, mind) : this.#modelCalls.run(() => this.#run(turn));
+    work.catch((error: unknown) => onDefect(error, 'turn'));
+  }
+
+  /** A turn with steps, tools or a memory. It takes its place among the model calls for each step anew. */
+  async #think(turn: Turn, mind: Mind): Promise<void> {
+    try {
+      const { begin } = await mind.open();
+      // Ended while that was being loaded.
+      if (turn.phase !== 'running') return;
+      const host = { slots: this.#modelCalls, outletOf: (of: Turn) => this.#outletOf(of) };
+      turn.thought = begin(turn, host);
+      this.#finish(turn, await turn.thought.run());
+    } catch (error) {
+      this.#stumble(turn, error);
+    }
   }
 
   async #run(turn: Turn): Promise<void> {
@@ -114,18 +139,27 @@ export class TurnRunner {
     try {
       this.send(turn, turnFrames.status(turn, 'Thinking...'));
       const text = await call.untilAborted(this.#answer(turn, call));
-      const answer = { ...parseMarkers(text), model: this.#options.model.runtimeId };
-      const { turnId, sessionId } = turn;
-      // Before the client hears of them: it may ask for them at once.
-      const { attachments } = answer;
-      if (attachments) this.#options.onAttachments?.({ turnId, sessionId, attachments });
-      this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
+      this.#finish(turn, { text, model: this.#options.model.runtimeId });
     } catch (error) {
-      const why = call.cause instanceof TurnAborted ? call.cause.why : undefined;
-      if (why === 'drain') this.#leave(turn);
-      else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
-      else this.#fail(turn, error);
+      this.#stumble(turn, error);
     }
+  }
+
+  #finish(turn: Turn, { text, model }: Answer): void {
+    const answer = { ...parseMarkers(text), model };
+    const { turnId, sessionId } = turn;
+    // Before the client hears of them: it may ask for them at once.
+    const { attachments } = answer;
+    if (attachments) this.#options.onAttachments?.({ turnId, sessionId, attachments });
+    this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
+  }
+
+  #stumble(turn: Turn, error: unknown): void {
+    const cause = turn.call?.cause;
+    const why = cause instanceof TurnAborted ? cause.why : undefined;
+    if (why === 'drain') this.#leave(turn);
+    else if (why === 'stop') this.cancel(turn, 'turn.cancelled');
+    else this.#fail(turn, error);
   }
 
   async #answer(turn: Turn, call: ModelCall): Promise<string> {
@@ -140,7 +174,9 @@ export class TurnRunner {
         onProgress();
         if (part.type !== 'text') continue;
         text += part.delta;
-        if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.delta(turn, ++seq, part.delta));
+        if (turn.outlet?.wantsDeltas) {
+          turn.outlet.send(turnFrames.delta(turn, { seq: ++seq, text: part.delta, voidAfter: null }));
+        }
       }
       return text;
     } finally {
@@ -161,11 +197,14 @@ export class TurnRunner {
     const { journal, clock, onProgress } = this.#options;
     turn.phase = 'ended';
     onProgress();
+    const memory = turn.thought?.memoryOf(ending.state);
+    if (memory) journal.write('memory', memory, (error) => error && this.#options.onDefect(error, 'memory'));
     journal.settle(turn.rowId, ending, clock.wallMs(), turn.client.isNamed, () => {
       this.#deliveries.deliver(turn.rowId, turn.client, ending.frame, turn.outlet);
       if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.complete(turn));
       this.#logEnd(turn, ending);
       this.#onOver(turn);
+      turn.thought?.ended();
     });
   }
 
@@ -185,6 +224,7 @@ export class TurnRunner {
   /** Aborted by the end of the drain: unfinished in the journal, taken up by the next start. */
   #leave(turn: Turn): void {
     turn.phase = 'ended';
+    turn.stream?.close();
     this.#options.log.info('message.interrupted', { turn_id: turn.turnId, session_id: turn.sessionId });
     this.#onOver(turn);
   }

@@ -5,6 +5,9 @@ import type { WireError } from '../../contract/errors.ts';
 import type { AttachmentInfo, ServerFrame } from '../../contract/frames.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import { turnIdOf } from '../../storage/turn-record.ts';
+import type { Delta } from '../../storage/turn-steps.ts';
+import type { AnswerStream } from './answer-stream.ts';
+import type { Thought } from './mind.ts';
 import type { ModelCall } from './model-call.ts';
 
 export interface Turn {
@@ -28,6 +31,9 @@ export interface Turn {
   outlet: Outlet | undefined;
   /** The model call, once it has begun. */
   call: ModelCall | undefined;
+  /** Of a turn that thinks, once it has begun: what it does, and what it has said. */
+  thought: Thought | undefined;
+  stream: AnswerStream | undefined;
   /** Its session has begun it, and it is not over. */
   isBegun: boolean;
   /** Among the live turns; kept by them. */
@@ -60,10 +66,18 @@ export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecov
     isWithdrawn: false,
     outlet,
     call: undefined,
+    thought: undefined,
+    stream: undefined,
     isBegun: false,
     place: undefined,
   };
 }
+
+/** What a client with the capability `tools` is told of a call. */
+export type ToolEvent = Omit<
+  Extract<ServerFrame, { type: 'tool' }>,
+  'type' | 'session_id' | 'turn_id' | 'id'
+>;
 
 function tags(turn: Turn): { session_id: SessionId; turn_id: string; id?: string } {
   const common = { session_id: turn.sessionId, turn_id: turn.turnId };
@@ -75,7 +89,13 @@ const toText = (frame: ServerFrame): string => JSON.stringify(frame);
 export const turnFrames = {
   queued: (turn: Turn, position: number) => toText({ type: 'queued', position, ...tags(turn) }),
   status: (turn: Turn, text: string) => toText({ type: 'status', text, ...tags(turn) }),
-  delta: (turn: Turn, seq: number, text: string) => toText({ type: 'delta', seq, text, ...tags(turn) }),
+  delta: (turn: Turn, { seq, text, voidAfter }: Delta) =>
+    toText({
+      ...{ type: 'delta', seq, text },
+      ...(voidAfter === null ? {} : { void_after: voidAfter }),
+      ...tags(turn),
+    }),
+  tool: (turn: Turn, event: ToolEvent) => toText({ type: 'tool', ...event, ...tags(turn) }),
   response: (turn: Turn, answer: { text: string; attachments: AttachmentInfo[] | null; model: string }) =>
     toText({ type: 'response', ...answer, ...tags(turn) }),
   error: (turn: Turn, error: WireError) =>

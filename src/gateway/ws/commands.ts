@@ -49,8 +49,9 @@ export function runCommand(name: string, context: CommandContext): CommandResult
   }
 }
 
-/** The id is for show, as in the reference: clients name their sessions themselves. */
-function newSession(): CommandResult {
+/** The id is for show, as in the reference: clients name their sessions themselves. What was said is cut off all the same. */
+function newSession({ turns, client, sessionId }: CommandContext): CommandResult {
+  turns.beginAfresh(client, sessionId);
   return { text: `New session: ${crypto.randomUUID().slice(0, 8)}` };
 }
 

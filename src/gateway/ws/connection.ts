@@ -45,7 +45,7 @@ export interface ConnectionContext {
 type Capability = (typeof CAPABILITIES)[number];
 
 /** Beside the table in `frames.ts`, which brings zod. */
-const KNOWN = ['delta', 'resources', 'approvals'] as const satisfies readonly Capability[];
+const KNOWN = ['delta', 'tools', 'resume', 'resources', 'approvals'] as const satisfies readonly Capability[];
 /** Client ids one socket may use in turn. */
 const IDENTITIES_MAX = 16;
 
@@ -187,6 +187,8 @@ export class Connection implements PeerListener, Wire {
         return this.#message(frame);
       case 'command':
         return this.#command(frame);
+      case 'resume':
+        return this.#resume(frame);
       case 'logs':
         return this.#followLog(frame);
       case 'approval':
@@ -214,6 +216,8 @@ export class Connection implements PeerListener, Wire {
     if (!identity) return;
     const granted = frame.capabilities && this.#grant(frame.capabilities);
     identity.wantsDeltas = granted?.includes('delta') ?? false;
+    identity.wantsTools = granted?.includes('tools') ?? false;
+    identity.wantsResume = granted?.includes('resume') ?? false;
     this.#wantsResources = granted?.includes('resources') ?? false;
     this.#wantsApprovals = granted?.includes('approvals') ?? false;
     this.#sendFrame({
@@ -289,6 +293,13 @@ export class Connection implements PeerListener, Wire {
       ...(sessionId === undefined ? {} : { session_id: sessionId }),
       ...(id === undefined ? {} : { id }),
     });
+  }
+
+  #resume({ session_id: sessionId, after_seq: afterSeq, turn_id: turnId, id }: FrameOf<'resume'>): void {
+    const identity = this.#identities.at(-1);
+    if (identity?.wantsResume)
+      return this.#context.turns.resume({ sessionId, afterSeq, turnId, id }, identity);
+    this.#sendError('frame.invalid', 'Ask for the capability "resume" in the auth frame first.');
   }
 
   #followLog({ follow, event = '', level = 'debug', id }: FrameOf<'logs'>): void {

@@ -17,6 +17,8 @@ export interface Wire {
 export class Identity implements Outlet {
   readonly client: ClientKey;
   wantsDeltas = false;
+  wantsTools = false;
+  wantsResume = false;
   readonly #wire: Wire;
   #underWay: number[] = [];
   #seenDrained: number[] = [];
