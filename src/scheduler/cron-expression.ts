@@ -42,16 +42,16 @@ export function readExpression(written: string, zone: string): ReadExpression {
       sloppyRanges: true,
       fixedTimeRule: 'no-wildcard',
     });
+    // Also where the zone is tried.
+    if (cron.nextRun(new Date(0)) === null) return { problem: 'there is no such day' };
   } catch (error) {
     return { problem: reasonOf(error) };
   }
-  const next = (afterMs: number) => cron.nextRun(new Date(afterMs))?.getTime();
-  if (next(Date.UTC(2000, 0, 1)) === undefined) return { problem: 'there is no such day' };
   return {
     expression: {
       text,
       onceMs: undefined,
-      next,
+      next: (afterMs) => cron.nextRun(new Date(afterMs))?.getTime(),
       // The library looks before a time, in whole seconds.
       last: (atMs) => cron.previousRuns(1, new Date(Math.floor(atMs / 1_000) * 1_000 + 1_000))[0]?.getTime(),
     },

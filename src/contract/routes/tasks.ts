@@ -1,0 +1,81 @@
+/** What the agent does by itself, when, and how it went. */
+import { defineRoutes } from '../route.ts';
+
+export const TASK_ROUTES = defineRoutes({
+  listTasks: {
+    method: 'GET',
+    path: '/api/scheduled-tasks',
+    summary: 'Scheduled tasks, oldest first, without the nightly run and the look for updates',
+    auth: 'token',
+    query: true,
+    errors: ['storage.locked'],
+  },
+  createTask: {
+    method: 'POST',
+    path: '/api/scheduled-tasks',
+    summary: 'Make a task; `@once:<epoch>` that is over runs at once',
+    auth: 'token',
+    body: true,
+    errors: ['task.invalid', 'task.limit', 'scheduler.disabled', 'storage.locked', 'storage.full'],
+  },
+  getTask: {
+    method: 'GET',
+    path: '/api/scheduled-tasks/{id}',
+    summary: 'One task; the beginning of its id will do, where no other begins so',
+    auth: 'token',
+    errors: ['task.not_found', 'task.built_in', 'storage.locked'],
+  },
+  updateTask: {
+    method: 'PATCH',
+    path: '/api/scheduled-tasks/{id}',
+    summary: 'Change what is given of a task; a run that is going is not touched',
+    auth: 'token',
+    body: true,
+    errors: [
+      'task.not_found',
+      'task.built_in',
+      'task.from_config',
+      'task.invalid',
+      'storage.locked',
+      'storage.full',
+    ],
+  },
+  deleteTask: {
+    method: 'DELETE',
+    path: '/api/scheduled-tasks/{id}',
+    summary: 'Delete a task and what is known of its runs; one that is going goes on',
+    auth: 'token',
+    errors: ['task.not_found', 'task.built_in', 'task.from_config', 'storage.locked', 'storage.full'],
+  },
+  listTaskRuns: {
+    method: 'GET',
+    path: '/api/scheduled-tasks/{id}/runs',
+    summary: 'Runs of a task, newest first',
+    auth: 'token',
+    query: true,
+    errors: ['task.not_found', 'task.built_in', 'storage.locked'],
+  },
+  runTask: {
+    method: 'POST',
+    path: '/api/scheduled-tasks/{id}/run',
+    summary: 'Run a task now; its times stay as they are',
+    auth: 'token',
+    errors: [
+      'task.not_found',
+      'task.built_in',
+      'task.running',
+      'scheduler.disabled',
+      'agent.stopping',
+      'storage.locked',
+      'storage.full',
+    ],
+  },
+  describeCron: {
+    method: 'GET',
+    path: '/api/cron/describe',
+    summary: 'Whether an expression makes sense, and the next times it means',
+    auth: 'token',
+    query: true,
+    errors: ['task.invalid'],
+  },
+});
