@@ -22,7 +22,13 @@ const BATCH = 20;
 const DESCRIPTORS_SLACK = 20;
 
 /** A restart or another configuration is right to do, and would only end the connections of the others. */
-const LEFT_OUT: readonly string[] = ['restartAgent', 'putConfig', 'restoreConfigVersion'];
+const LEFT_OUT: readonly string[] = [
+  'restartAgent',
+  'putConfig',
+  'restoreConfigVersion',
+  'addProvider',
+  'setActiveModel',
+];
 const rows = (Object.entries(ROUTES) as [string, Route][]).filter(([name]) => !LEFT_OUT.includes(name));
 
 const HOSTILE = [
