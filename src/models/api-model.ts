@@ -7,8 +7,10 @@ import { AppError, type ErrorCode } from '../contract/errors.ts';
 import type { ModelSettings } from '../contract/model-settings.ts';
 import { formatRuntimeId } from '../contract/runtime-id.ts';
 import { type CallTarget, targetOf } from './call-target.ts';
-import { callOnce } from './one-call.ts';
+import { createLanguageModels } from './language-model.ts';
+import { type Caller, callOnce } from './one-call.ts';
 import { pause } from './pause.ts';
+import { createProgressWatcher } from './progress-watch.ts';
 import type { ModelProvider, ModelRequest, StreamPart } from './provider.ts';
 import { createTierChoice, type TierChoice } from './tier-choice.ts';
 
@@ -19,10 +21,14 @@ export interface ModelHooks {
   note?(event: string, fields: Readonly<Record<string, unknown>>): void;
 }
 
-export interface CallContext {
+export interface ApiModelOptions {
   readonly settings: ModelSettings;
   readonly clock: Clock;
   readonly hooks: ModelHooks;
+}
+
+export interface CallContext extends ApiModelOptions {
+  readonly caller: Caller;
 }
 
 /** Worth the same call again at once; a timeout is not: whoever waits has waited long enough. */
@@ -36,8 +42,10 @@ const RETRIED: readonly ErrorCode[] = [
 /** Another model would say the same. */
 const FINAL: readonly ErrorCode[] = ['model.context_too_long', 'model.content_filter'];
 
-export function createApiModel(context: CallContext): ModelProvider {
-  const { settings } = context;
+export function createApiModel(options: ApiModelOptions): ModelProvider {
+  const { settings } = options;
+  const watcher = createProgressWatcher();
+  const context = { ...options, caller: { watcher, models: createLanguageModels(watcher.fetch) } };
   const choice = settings.routing && createTierChoice(settings.routing, context);
   return {
     runtimeId: formatRuntimeId({ provider: settings.provider, model: settings.modelId }),
@@ -74,8 +82,8 @@ async function* callWithRetries(
   context: CallContext,
   seen: { output: boolean },
 ): AsyncGenerator<StreamPart, void> {
-  const { settings, clock, hooks } = context;
-  const options = { stallMs: settings.stallMs, clock };
+  const { settings, clock, hooks, caller } = context;
+  const options = { stallMs: settings.stallMs, clock, caller };
   for (let attempt = 0; ; attempt++) {
     try {
       for await (const part of callOnce(target, request, options)) {

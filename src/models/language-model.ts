@@ -5,10 +5,26 @@ import type { CallTarget } from './call-target.ts';
 /** Sent where none is wanted: without one the packages would look for one in the environment themselves. */
 const NO_KEY = 'none';
 
-export async function openLanguageModel(
-  target: CallTarget,
-  fetchBytes: typeof fetch,
-): Promise<LanguageModelV3> {
+/** Clients may name any; nobody uses that many. */
+const MODELS_MAX = 64;
+
+export type LanguageModels = (target: CallTarget) => Promise<LanguageModelV3>;
+
+/** Each is made once: that builds all schemas of its wire, which takes longer than a call. */
+export function createLanguageModels(fetchBytes: typeof fetch): LanguageModels {
+  const opened = new Map<string, Promise<LanguageModelV3>>();
+  return (target) => {
+    const known = opened.get(target.runtimeId);
+    if (known) return known;
+    const opening = openLanguageModel(target, fetchBytes);
+    if (opened.size < MODELS_MAX) opened.set(target.runtimeId, opening);
+    // Whoever waits for it hears why; the next call tries again.
+    opening.catch(() => opened.delete(target.runtimeId));
+    return opening;
+  };
+}
+
+async function openLanguageModel(target: CallTarget, fetchBytes: typeof fetch): Promise<LanguageModelV3> {
   const { provider, model, settings } = target;
   const options = { baseURL: settings.baseUrl ?? '', apiKey: settings.apiKey || NO_KEY, fetch: fetchBytes };
   switch (settings.wire) {

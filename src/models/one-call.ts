@@ -7,13 +7,20 @@ import type { Clock } from '../contract/clock.ts';
 import type { AppError, ErrorCode } from '../contract/errors.ts';
 import type { CallTarget } from './call-target.ts';
 import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
-import { CALL_OPTIONS, openLanguageModel } from './language-model.ts';
+import { CALL_OPTIONS, type LanguageModels } from './language-model.ts';
 import { classifyFailure, isDefect, modelError } from './model-errors.ts';
-import { type ProgressWatch, watchProgress } from './progress-watch.ts';
+import type { ProgressWatch, ProgressWatcher } from './progress-watch.ts';
 import { type AnswerShape, type ShapePart, toPrompt, toTools, wantsReasoning } from './prompt.ts';
 import type { FinishReason, ModelRequest, StreamPart, TokenUsage } from './provider.ts';
 
+/** What all calls of an agent share. */
+export interface Caller {
+  readonly models: LanguageModels;
+  readonly watcher: ProgressWatcher;
+}
+
 export interface OneCallOptions {
+  readonly caller: Caller;
   readonly stallMs: number;
   readonly clock: Clock;
   readonly purpose?: 'classifier';
@@ -27,7 +34,8 @@ export async function* callOnce(
   options: OneCallOptions,
 ): AsyncGenerator<StreamPart, void> {
   const { signal } = request;
-  const watch = watchProgress({ signal, stallMs: options.stallMs, clock: options.clock });
+  const { caller, stallMs, clock } = options;
+  const watch = caller.watcher.watch({ signal, stallMs, clock });
   const answer = new Answer(target);
   const usage = (failed?: ErrorCode): StreamPart => ({
     type: 'usage',
@@ -36,11 +44,13 @@ export async function* callOnce(
     ...(options.purpose === undefined ? {} : { purpose: options.purpose }),
     ...(failed === undefined ? {} : { failed }),
   });
+  let isRead = false;
   try {
-    for await (const part of await openStream(target, request, watch)) {
+    for await (const part of await openStream(target, request, caller, watch)) {
       const ours = answer.take(part);
       if (ours !== undefined) yield ours;
     }
+    isRead = true;
     const finish = answer.finish();
     yield usage();
     yield finish;
@@ -57,16 +67,17 @@ export async function* callOnce(
     yield usage(failure.code);
     throw failure;
   } finally {
-    watch.end();
+    watch.end(isRead ? 'leave' : 'close');
   }
 }
 
 async function openStream(
   target: CallTarget,
   request: ModelRequest,
+  { models }: Caller,
   watch: ProgressWatch,
 ): Promise<ReadableStream<LanguageModelV3StreamPart>> {
-  const model = await openLanguageModel(target, watch.fetch);
+  const model = await models(target);
   const tools = toTools(request.tools);
   const { stream } = await model.doStream({
     prompt: await toPrompt(request, target),

@@ -5,21 +5,40 @@
 import type { Clock, TimerHandle } from '../contract/clock.ts';
 
 export interface ProgressWatch {
-  /** Of the HTTP request. */
+  /** Of the HTTP request: by it the bytes are counted for this watch. */
   readonly signal: AbortSignal;
-  readonly fetch: typeof fetch;
   /** It was ended for silence. */
   isStalled(): boolean;
-  /** Closes the connection if it is still open. */
-  end(): void;
+  /** No longer watched. `close`: the connection is closed, whatever is still to come. */
+  end(how: 'close' | 'leave'): void;
 }
 
-export function watchProgress(options: {
+export interface WatchOptions {
+  /** Of whoever wants the answer. */
   readonly signal: AbortSignal;
   readonly stallMs: number;
   readonly clock: Clock;
-}): ProgressWatch {
-  const { signal, stallMs, clock } = options;
+}
+
+export interface ProgressWatcher {
+  /** For all calls: models are made once, and told apart by the signals of their calls. */
+  readonly fetch: typeof fetch;
+  watch(options: WatchOptions): ProgressWatch;
+}
+
+export function createProgressWatcher(): ProgressWatcher {
+  const touches = new WeakMap<AbortSignal, () => void>();
+  return {
+    fetch: (input, init) =>
+      touchedFetch(input, init, (init?.signal && touches.get(init.signal)) ?? (() => {})),
+    watch: (options) => watchProgress(options, touches),
+  };
+}
+
+function watchProgress(
+  { signal, stallMs, clock }: WatchOptions,
+  touches: WeakMap<AbortSignal, () => void>,
+): ProgressWatch {
   const controller = new AbortController();
   let lastMs = clock.monotonicMs();
   let isStalled = false;
@@ -36,17 +55,17 @@ export function watchProgress(options: {
   const touch = () => {
     lastMs = clock.monotonicMs();
   };
+  touches.set(controller.signal, touch);
   timer = clock.setTimeout(look, stallMs);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   return {
     signal: controller.signal,
-    fetch: (input, init) => touchedFetch(input, init, touch),
     isStalled: () => isStalled,
-    end: () => {
+    end: (how) => {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      controller.abort(new Error('over'));
+      if (how === 'close') controller.abort(new Error('over'));
     },
   };
 }

@@ -76,7 +76,7 @@ async function* askClassifier(
   text: string,
   signal: AbortSignal,
   classifier: string,
-  { settings, clock, hooks }: CallContext,
+  { settings, clock, hooks, caller }: CallContext,
 ): AsyncGenerator<StreamPart, Tier> {
   const stallMs = Math.min(settings.stallMs, CLASSIFIER_STALL_MS);
   const question: ModelRequest = {
@@ -88,7 +88,7 @@ async function* askClassifier(
   let reply = '';
   try {
     const target = targetOf(classifier, settings);
-    for await (const part of callOnce(target, question, { stallMs, clock, purpose: 'classifier' })) {
+    for await (const part of callOnce(target, question, { stallMs, clock, caller, purpose: 'classifier' })) {
       if (part.type === 'text') reply += part.delta;
       else if (part.type === 'usage') yield part;
     }

@@ -8,7 +8,7 @@ import { systemClock } from '../../src/contract/clock.ts';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
 import { DEFAULT_RETRY, type ModelSettings } from '../../src/contract/model-settings.ts';
 import { pauseBefore } from '../../src/models/api-model.ts';
-import { watchProgress } from '../../src/models/progress-watch.ts';
+import { createProgressWatcher } from '../../src/models/progress-watch.ts';
 import type { StreamPart } from '../../src/models/provider.ts';
 import { createModel } from '../../src/models/registry.ts';
 import {
@@ -222,8 +222,9 @@ describe('silence', () => {
       current = response;
       beginStream(response);
     };
-    const watch = watchProgress({ signal: new AbortController().signal, stallMs: 5_000, clock });
-    const { body } = await watch.fetch(`${double.url}/raw`, { signal: watch.signal });
+    const watcher = createProgressWatcher();
+    const watch = watcher.watch({ signal: new AbortController().signal, stallMs: 5_000, clock });
+    const { body } = await watcher.fetch(`${double.url}/raw`, { signal: watch.signal });
     const reader = body?.getReader() ?? assert.fail();
     for (let ping = 0; ping < 5; ping++) {
       await reader.read();
