@@ -43,6 +43,7 @@ export function createAgentMcp({ agent, clock, log, children }: AgentMcpOptions)
       ...{ dir, version, clock, log },
       settings: settings.mcp,
       limits: settings.limits,
+      secrets: settings.secrets,
       start: (command, args, options) => children.spawn(command, args, options),
       random: Math.random,
       onChange: (server) => mcp.onChange?.(server),

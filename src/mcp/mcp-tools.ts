@@ -29,6 +29,8 @@ export interface McpToolsOptions {
   readonly random: () => number;
   /** The state or the tools of a server are no longer what they were. */
   readonly onChange?: (server: string) => void;
+  /** What must not be shown, wherever a server prints it. */
+  readonly secrets: readonly string[];
   readonly open?: OpenConnection;
 }
 
@@ -55,9 +57,9 @@ export const PINS_FILE = '.mcp-tools.json';
 const START_MS = 50;
 
 export function createMcpTools(options: McpToolsOptions): McpTools {
-  const { settings, dir, clock, log, random } = options;
+  const { settings, dir, clock, log, random, secrets } = options;
   const shared = {
-    ...{ dir, clock, log, random },
+    ...{ dir, clock, log, random, secrets },
     version: options.version,
     bounds: toBounds(options.limits),
     start: options.start,

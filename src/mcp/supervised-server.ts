@@ -5,7 +5,12 @@ import { AppError } from '../contract/errors.ts';
 import type { McpServerSettings, McpTarget } from '../contract/mcp-settings.ts';
 import type { Tool, ToolContext, ToolEffect, ToolResult, ToolSource } from '../tools/tool.ts';
 import type { ConnectionOptions, ListedTool, McpConnection, OpenConnection } from './connection.ts';
-import { type McpServerEmitted, mcpServerMachine, toMessage } from './mcp-server.machine.ts';
+import {
+  type McpServerEmitted,
+  type McpServerEvent,
+  mcpServerMachine,
+  toMessage,
+} from './mcp-server.machine.ts';
 import { isRecord } from './tool-list.ts';
 import type { ToolNames } from './tool-names.ts';
 import type { ToolPins } from './tool-pins.ts';
@@ -40,6 +45,8 @@ export interface SupervisedServerOptions extends Omit<ConnectionOptions, 'name' 
   readonly names: ToolNames;
   readonly pins: ToolPins;
   readonly random: () => number;
+  /** Of the agent's whole configuration: what a server says of itself is shown without them. */
+  readonly secrets: readonly string[];
   /** Its state or its tools are no longer what they were. */
   readonly onChange: () => void;
 }
@@ -101,11 +108,11 @@ export class SupervisedServer implements ToolSource {
 
   /** Somebody would use its tools. */
   want(): void {
-    this.#actor?.send({ type: 'want' });
+    this.#send({ type: 'want' });
   }
 
   retry(): void {
-    this.#actor?.send({ type: 'retry' });
+    this.#send({ type: 'retry' });
   }
 
   async approve(): Promise<void> {
@@ -130,14 +137,18 @@ export class SupervisedServer implements ToolSource {
       changedTools: this.#offer.changed,
       problems: this.#offer.problems,
       restarts: snapshot?.context.restarts ?? 0,
-      lastError: lastError === undefined ? undefined : withoutSecrets(lastError, settings.target),
+      lastError: lastError === undefined ? undefined : this.#shown(lastError),
     };
   }
 
   async stop(deadlineMs: number): Promise<void> {
     if (!this.#isStarted) return;
-    if (this.#actor?.getSnapshot().status === 'active') this.#actor.send({ type: 'stop', deadlineMs });
+    this.#send({ type: 'stop', deadlineMs });
     await this.#ended;
+  }
+
+  #send(event: McpServerEvent): void {
+    if (this.#isStarted && this.#actor?.getSnapshot().status === 'active') this.#actor.send(event);
   }
 
   #createActor(): Actor<typeof mcpServerMachine> {
@@ -159,9 +170,9 @@ export class SupervisedServer implements ToolSource {
   }
 
   #told(event: McpServerEmitted): void {
-    const { log, settings } = this.#options;
+    const { log } = this.#options;
     const { name } = this;
-    const error = 'error' in event ? withoutSecrets(toMessage(event.error), settings.target) : undefined;
+    const error = 'error' in event ? this.#shown(toMessage(event.error)) : undefined;
     switch (event.type) {
       case 'mcp.connected':
         this.#connection = event.connection;
@@ -227,6 +238,14 @@ export class SupervisedServer implements ToolSource {
     return connection.call(tool, args, { signal, report });
   }
 
+  /** A program may print what it was given. */
+  #shown(text: string): string {
+    const { secrets, settings } = this.#options;
+    const { target } = settings;
+    const own = Object.values(target.transport === 'stdio' ? target.env : target.headers);
+    return withoutSecrets(text, [...secrets, ...own]);
+  }
+
   #unavailable(): AppError {
     const { lastError } = this.status();
     const why = lastError === undefined ? '' : `: ${lastError}`;
@@ -259,10 +278,7 @@ function targetHash(target: McpTarget): string {
   return createHash('sha256').update(JSON.stringify(what)).digest('base64url').slice(0, 22);
 }
 
-/** A program may print what it was given. */
-function withoutSecrets(text: string, target: McpTarget): string {
-  const values = Object.values(target.transport === 'stdio' ? target.env : target.headers);
-  const secrets = values.flatMap((value) => [value, value.replace(/^(?:Bearer|Basic|Token)\s+/i, '')]);
+function withoutSecrets(text: string, secrets: readonly string[]): string {
   let clean = text.replace(/(:\/\/)[^\s/@]+@/g, '$1****@');
   for (const secret of secrets) {
     if (secret.length >= SECRET_CHARS_MIN) clean = clean.replaceAll(secret, '****');

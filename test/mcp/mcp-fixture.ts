@@ -64,6 +64,7 @@ export function startMcp(
     version: '0.0.0',
     limits: { ...DEFAULT_LIMITS, ...limits },
     random: () => 0,
+    secrets: ['an-argument-secret'],
     start: (command, args, spawnOptions) => {
       const child = children.spawn(command, args, spawnOptions);
       if (child.pid !== undefined) pids.push(child.pid);

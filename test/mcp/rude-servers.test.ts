@@ -83,7 +83,7 @@ test('a server that does not start, and one that ends at once, are shown with th
   await mcp.settled(20_000);
   const errors = mcp.states().map((status) => status.lastError);
   assert.match(errors[0] ?? '', /\/no\/such\/program cannot be started: .*ENOENT/);
-  assert.match(errors[1] ?? '', /it ended with code 3: no good: \*\*\*\*$/);
+  assert.match(errors[1] ?? '', /it ended with code 3: no good: \*\*\*\* \*\*\*\*$/);
   assert.equal(errors[2], undefined);
   assert.match(errors[3] ?? '', /ECONNREFUSED|bad port/);
   assert.equal(fixture.state('off'), 'disabled');

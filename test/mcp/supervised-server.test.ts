@@ -42,6 +42,7 @@ function start(t: TestContext, names = ['one']) {
     ...{ dir, clock, log, version: '0', limits: DEFAULT_LIMITS },
     settings: { servers: names.map((name) => server(name, rude(''))), builtins: [] },
     random: () => 0.999_999,
+    secrets: [],
     start: () => assert.fail('no program is started here'),
     onChange: (name) => changes.push(name),
     open: ({ name }, signal) =>
