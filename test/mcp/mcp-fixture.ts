@@ -1,7 +1,7 @@
 /** MCP servers as an agent runs them, with its way to start programs; all of them are known and gone after the test. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,11 +107,24 @@ export function startMcp(
   };
 }
 
-/** Those whose group still has somebody in it; ended ones may take a moment to be gone. */
+/** Those whose group still has somebody in it who runs; ended ones wait for whoever adopted them. */
 async function running(pids: readonly number[]): Promise<readonly number[]> {
-  const alive = () => pids.filter((pid) => isAlive(-pid));
+  const alive = () => pids.filter((pid) => isAlive(-pid) && livesOn(pid));
   await eventually(() => alive().length === 0 || undefined, 'the end of all programs').catch(() => {});
   return alive();
+}
+
+function livesOn(group: number): boolean {
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
+      const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return Number(pgrp) === group && state !== 'Z';
+    } catch {
+      return false; // It has just gone.
+    }
+  });
 }
 
 export function isAlive(pid: number): boolean {
