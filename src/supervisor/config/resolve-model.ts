@@ -3,6 +3,7 @@
  * its key, and every model that is named anywhere as a runtime id. What cannot mean a model is told and never guessed.
  */
 import type { Config } from '../../contract/config.ts';
+import { enabledModels, findModel } from '../../contract/find-model.ts';
 import {
   DEFAULT_RETRY,
   DEFAULT_STALL_MS,
@@ -12,7 +13,7 @@ import {
   type RoutingSettings,
   type TIERS,
 } from '../../contract/model-settings.ts';
-import { formatRuntimeId, parseRuntimeId, type RuntimeId } from '../../contract/runtime-id.ts';
+import { formatRuntimeId, type RuntimeId } from '../../contract/runtime-id.ts';
 import { LOCAL_VENDORS, unaliased, VENDORS, vendorOf, type Wire } from '../../contract/vendors.ts';
 
 type ModelSection = NonNullable<Config['model']>;
@@ -85,21 +86,6 @@ function agnoModel(
 
 function unknownModel(key: string, written: string): string {
   return `${key}: no provider is known for "${written}". Write it as provider:model, such as openai:${written}, or list it under providers.<name>.models.`;
-}
-
-/** What somebody wrote, in the file or in a request: `provider:model`, or a model that stands under one provider. */
-function findModel(written: string, providers: Providers): RuntimeId | undefined {
-  const listed = Object.keys(providers).find((name) =>
-    providers[name]?.models.some(({ id }) => id === written),
-  );
-  if (listed !== undefined) return { provider: listed, model: written };
-  const { provider, model } = parseRuntimeId(written);
-  const named = unaliased(provider);
-  if (model && (named === 'claude-cli' || Object.hasOwn(providers, named))) return { provider: named, model };
-  const slash = written.indexOf('/');
-  const before = unaliased(written.slice(0, Math.max(0, slash)));
-  if (!Object.hasOwn(providers, before)) return undefined;
-  return { provider: before, model: written.slice(slash + 1) };
 }
 
 function runtimeIdOf(
@@ -184,10 +170,6 @@ function modelsByPrice(providers: Providers): readonly string[] {
     })),
   );
   return all.sort((a, b) => (a.price === b.price ? 0 : a.price - b.price)).map(({ id }) => id);
-}
-
-function enabledModels(provider: ProviderSettings | undefined): readonly ModelEntry[] {
-  return provider?.models.filter(({ id }) => !provider.disabledModels.includes(id)) ?? [];
 }
 
 /**
