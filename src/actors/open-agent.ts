@@ -200,7 +200,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       clock,
     });
     const schedule = createAgentSchedule({ settings, db, turns, clock, log });
-    const own = { turns, authenticator, children, files, mcp, schedule, vitals, prices, ledger };
+    const own = { turns, mind, authenticator, children, files, mcp, schedule, vitals, prices, ledger };
     const parts = { agent, clock, log, db, journal, ...own };
     const resources = await serve(parts, onDefect);
     leaveStart();
@@ -255,6 +255,8 @@ async function serve(
   writePortFile(init.dir, port);
   log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
   log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
+  const { forTools: schedule } = parts.schedule;
+  parts.mind.surround({ vault: services.vault, schedule, sendApproval: hub.sendApproval });
   turns.recover();
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
