@@ -78,7 +78,7 @@ async function openStream(
   watch: ProgressWatch,
 ): Promise<ReadableStream<LanguageModelV3StreamPart>> {
   const model = await models(target);
-  const tools = toTools(request.tools);
+  const tools = toTools(request.tools, target);
   const { stream } = await model.doStream({
     prompt: await toPrompt(request, target),
     ...(tools === undefined ? {} : { tools }),

@@ -53,13 +53,19 @@ function withCacheMarks(prompt: LanguageModelV3Prompt): LanguageModelV3Prompt {
   );
 }
 
-export function toTools(tools: readonly ToolSpec[] | undefined): LanguageModelV3FunctionTool[] | undefined {
+/** OpenAI's newer API would make every property of a schema a required one, unless told not to. */
+export function toTools(
+  tools: readonly ToolSpec[] | undefined,
+  { settings }: CallTarget,
+): LanguageModelV3FunctionTool[] | undefined {
   if (tools === undefined || tools.length === 0) return undefined;
+  const asWritten = settings.wire === 'openai' ? { strict: false } : {};
   return tools.map(({ name, description, inputSchema }) => ({
     type: 'function',
     name,
     description,
     inputSchema: inputSchema as LanguageModelV3FunctionTool['inputSchema'],
+    ...asWritten,
   }));
 }
 

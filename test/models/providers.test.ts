@@ -235,6 +235,7 @@ for (const wire of WIRES) {
       );
       if (wire === 'anthropic') assert.match(sent, /"signature":"vouched"/);
       assert.doesNotMatch(sent, /eager_input_streaming/);
+      assert.equal(sent.includes('"strict":false'), wire === 'openai', sent);
       if (wire === 'openai')
         assert.match(sent, /"encrypted_content":".+"store":false|"store":false.+"encrypted_content":/);
     });
