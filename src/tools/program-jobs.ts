@@ -55,6 +55,7 @@ export class Job {
   #settle: (end: JobEnd) => void = () => {};
   #why: JobEnd | undefined;
   #deadline: TimerHandle;
+  #killing: TimerHandle;
 
   constructor(id: string, plan: ProgramPlan, { spawn, clock, outputChars }: JobsOptions) {
     this.id = id;
@@ -133,7 +134,7 @@ export class Job {
     if (this.end !== undefined || this.#why !== undefined) return;
     this.#why = why;
     this.#signal('SIGTERM');
-    this.#clock.setTimeout(() => this.#signal('SIGKILL'), TERM_MS);
+    this.#killing = this.#clock.setTimeout(() => this.#signal('SIGKILL'), TERM_MS);
   }
 
   /** Only while its head runs: later the number may be that of somebody else's group. */
@@ -151,6 +152,7 @@ export class Job {
     if (this.end !== undefined) return;
     this.end = end;
     this.#clock.clearTimeout(this.#deadline);
+    this.#clock.clearTimeout(this.#killing);
     this.#settle(end);
     this.#tell();
   }

@@ -78,7 +78,7 @@ const LINKS_MAX = 500;
 const INDEXING = '\n(The vault is still being read: something may be missing.)';
 
 export function createVaultTools(notes: NoteService): ToolSource {
-  const tools = [...readers(notes), ...writers(notes)];
+  const tools = [...readers(notes), ...finders(notes), ...writers(notes), ...movers(notes)];
   return { name: 'vault', tools: () => tools };
 }
 
@@ -117,6 +117,11 @@ function readers(notes: NoteService): readonly Tool[] {
         return `path: ${note.path}\netag: ${note.etag}${doubt}\n\n${note.content}`;
       },
     }),
+  ];
+}
+
+function finders(notes: NoteService): readonly Tool[] {
+  return [
     defineTool({
       name: 'vault_search',
       description: 'Searches words in all notes: in titles, tags and text. The best come first.',
@@ -197,6 +202,11 @@ function writers(notes: NoteService): readonly Tool[] {
         return `Replaced ${count === 1 ? 'once' : `${count} times`} in ${written.path}\netag: ${written.etag}`;
       },
     }),
+  ];
+}
+
+function movers(notes: NoteService): readonly Tool[] {
+  return [
     defineTool({
       name: 'vault_rename',
       description: 'Moves a note to another path; links to it in other notes are changed too.',
