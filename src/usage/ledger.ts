@@ -7,11 +7,11 @@ import { AppError, type ErrorCode } from '../contract/errors.ts';
 import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
 import type { Log } from '../logging/log.ts';
 import type { TokenUsage } from '../models/provider.ts';
-import type { Database } from '../storage/database.ts';
-import { type BudgetEvent, type BudgetLimits, Budgets, type Period } from './budgets.ts';
+import { type Database, withStorageErrors } from '../storage/database.ts';
+import { type BudgetEvent, type BudgetLimits, Budgets } from './budgets.ts';
 import { type Cost, count, type Prices, pricedTokens } from './prices.ts';
 import { type CallKind, UsageRecords, type UsageRow } from './usage-records.ts';
-import { createUsageReport, readable, type UsageReport } from './usage-report.ts';
+import { createUsageReport, type UsageReport } from './usage-report.ts';
 
 export interface CallEstimate {
   /** Runtime id of the model that is asked for; `smart` where the choice is still to be made. */
@@ -49,7 +49,7 @@ export interface Reservation {
 export interface UsageLedger extends UsageReport {
   /**
    * Before every single call, and settled before the next one of the same turn. Waits while the rest of the money is set
-   * aside for others. Rejects with `budget.exceeded`, `storage.unavailable`, `agent.stopping`, or the signal's reason.
+   * aside for others. Rejects with `budget.exceeded`, a code of `storage`, `agent.stopping`, or the signal's reason.
    */
   reserve(estimate: CallEstimate): Promise<Reservation>;
   /** What is left of the scarcer budget, from 1 to 0; 1 where there is none. */
@@ -86,12 +86,14 @@ const NOTHING: Reservation = { record: () => 0, release: () => {} };
 
 export function openUsageLedger(options: UsageLedgerOptions): UsageLedger {
   const { db, clock, prices, log } = options;
-  const records = new UsageRecords(db, clock, log);
+  // Damage that opening the file did not meet may show here.
+  const onDisk = <T>(work: () => T): T => withStorageErrors(db.name, work);
+  const records = onDisk(() => new UsageRecords(db, clock, log));
   const budgets = new Budgets({
     limits: options.budgets,
     clock,
-    spentIn: readable((period: Period) => records.spentIn(period)),
-    toldIn: readable((period: Period, budgetUsd: number) => records.toldIn(period, budgetUsd)),
+    spentIn: (period) => onDisk(() => records.spentIn(period)),
+    toldIn: (period, budgetUsd) => onDisk(() => records.toldIn(period, budgetUsd)),
     onEvent: (event) => {
       const { key: period, percent, budgetUsd: budget, spentUsd: spent } = event;
       log.warn('usage.budget', { period, percent, budget, spent });

@@ -128,7 +128,7 @@ export class UsageRecords {
   }
 
   #keep(cause: unknown): void {
-    const { code, message } = toStorageError(cause, 'openagent.db');
+    const { code, message } = toStorageError(cause, this.#db.name);
     this.#log.warn('usage.write_failed', { code, error: message, kept: this.#pending.length });
     if (this.#pending.length > KEPT_MAX) {
       const lost = this.#pending.splice(0, this.#pending.length - KEPT_MAX);

@@ -38,6 +38,7 @@ const SUMS = `count(*) AS calls, coalesce(sum(log.cost), 0) AS cost,
 const ROWS = 'usage_log AS log LEFT JOIN usage_calls AS call ON call.id = log.id';
 
 export function createUsageReport({ db, clock, prices, budgets, flush }: UsageReportParts): UsageReport {
+  const readable = readableFrom(db.name);
   const byModel = db.prepare(
     `SELECT log.model AS model, ${SUMS} FROM ${ROWS} WHERE log.year_month = ? GROUP BY log.model ORDER BY log.model`,
   );
@@ -88,16 +89,16 @@ export function createUsageReport({ db, clock, prices, budgets, flush }: UsageRe
 }
 
 /** What SQLite throws, told as what it means for whoever asked. */
-export function readable<A extends readonly unknown[], T>(read: (...args: A) => T): (...args: A) => T {
-  return (...args) => {
-    try {
-      return read(...args);
-    } catch (cause) {
-      if (AppError.is(cause)) throw cause;
-      const { message } = toStorageError(cause, 'openagent.db');
-      throw new AppError('storage.unavailable', `Usage cannot be read: ${message}`, { cause });
-    }
-  };
+function readableFrom(path: string) {
+  return <A extends readonly unknown[], T>(read: (...args: A) => T) =>
+    (...args: A): T => {
+      try {
+        return read(...args);
+      } catch (cause) {
+        const { message } = toStorageError(cause, path);
+        throw new AppError('storage.unavailable', `Usage cannot be read: ${message}`, { cause });
+      }
+    };
 }
 
 type DailyRow = Omit<DailyUsage['entries'][number], 'request_count' | 'failed_count' | 'unpriced_count'>;
