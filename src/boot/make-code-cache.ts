@@ -11,9 +11,9 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { DEFAULT_LIMITS } from '../contract/limits.ts';
 import { NO_MCP } from '../contract/mcp-settings.ts';
 import { ECHO_SETTINGS } from '../contract/model-settings.ts';
-import {
 import { NO_SCHEDULE } from '../contract/schedule-settings.ts';
 import { DEFAULT_TOOLS } from '../contract/tool-settings.ts';
+import {
   WORKER_PROTOCOL,
   type WorkerCommand,
   type WorkerInit,
@@ -60,11 +60,12 @@ function initFor(dir: string): WorkerInit {
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
       uploads: { retentionDays: undefined, roots: [] },
+      tools: DEFAULT_TOOLS,
       transcription: undefined,
+      schedule: NO_SCHEDULE,
       vaultPath: join(dir, 'memories'),
       trashDays: 30,
       limits: DEFAULT_LIMITS,
-      schedule: NO_SCHEDULE,
       logging: { level: 'info', rotateBytes: 1024 * 1024, keepFiles: 1 },
       secrets: [],
     },

@@ -12,8 +12,8 @@ import { FILE_SCHEMAS } from './schemas/files.ts';
 import { LOG_SCHEMAS } from './schemas/logs.ts';
 import { MCP_SCHEMAS } from './schemas/mcp.ts';
 import { MODEL_SCHEMAS } from './schemas/models.ts';
-import { USAGE_SCHEMAS } from './schemas/usage.ts';
 import { TASK_SCHEMAS } from './schemas/tasks.ts';
+import { USAGE_SCHEMAS } from './schemas/usage.ts';
 import { VAULT_SCHEMAS } from './schemas/vault.ts';
 
 export const ROUTE_SCHEMAS = {

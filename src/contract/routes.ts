@@ -10,8 +10,8 @@ import { FILE_ROUTES } from './routes/files.ts';
 import { LOG_ROUTES } from './routes/logs.ts';
 import { MCP_ROUTES } from './routes/mcp.ts';
 import { MODEL_ROUTES } from './routes/models.ts';
-import { USAGE_ROUTES } from './routes/usage.ts';
 import { TASK_ROUTES } from './routes/tasks.ts';
+import { USAGE_ROUTES } from './routes/usage.ts';
 import { VAULT_ROUTES } from './routes/vault.ts';
 
 export const ROUTES = defineRoutes({

@@ -2,9 +2,9 @@ import type { WireError } from './errors.ts';
 import type { Limits } from './limits.ts';
 import type { McpSettings } from './mcp-settings.ts';
 import type { ModelSettings } from './model-settings.ts';
-
 import type { ScheduleSettings } from './schedule-settings.ts';
 import type { ToolSettings } from './tool-settings.ts';
+
 /** Bump on any incompatible change; both ends refuse a different version. */
 export const WORKER_PROTOCOL = 1;
 
@@ -45,12 +45,13 @@ export interface AgentSettings {
     /** Directories besides `uploads/`, `outputs/` and the vault from which files may be handed out. */
     readonly roots: readonly string[];
   };
+  readonly tools: ToolSettings;
   /** Undefined: speech is not turned into text. */
   readonly transcription: TranscriptionSettings | undefined;
+  readonly schedule: ScheduleSettings;
   /** Every secret value of this agent's configuration: the log removes them wherever they appear. */
   readonly secrets: readonly string[];
 }
-  readonly schedule: ScheduleSettings;
 
 export interface TranscriptionSettings {
   /** A program and its arguments; `{file}` stands for the file. It prints the text. */

@@ -12,6 +12,7 @@ import { answerBy, configAnswers } from './answer-questions.ts';
 import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line.ts';
 import { loadAgent } from './config/load-agent.ts';
+import type { Overrides } from './config/resolve-config.ts';
 import { openConfig } from './config-store/open-config.ts';
 import { discover } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
@@ -133,18 +134,9 @@ function start(
   token: string | undefined,
   { report, watchdog, aftermath }: Host,
 ): Run {
-  const { host, port, transport, isolation, logLevel } = options;
-  const overrides = {
-    ...(host === undefined ? {} : { host }),
-    ...(port === undefined ? {} : { port }),
-    ...(token === undefined ? {} : { token }),
-    ...(transport === undefined ? {} : { transport }),
-    ...(isolation === undefined ? {} : { isolation }),
-    ...(logLevel === undefined ? {} : { logLevel }),
-  };
   /** As given: the id is the base name of that, not of what a symbolic link leads to. */
   const dirById = new Map<string, string>();
-  const loadOptions = { env: process.env, homeDir: homedir(), overrides };
+  const loadOptions = { env: process.env, homeDir: homedir(), overrides: toOverrides(options, token) };
   const config = openConfig(loadOptions, systemClock, () => fleet);
   const vaults = createFleetVaults({
     clock: systemClock,
@@ -191,6 +183,12 @@ function start(
     fleet,
     report,
   });
+}
+
+/** What the command line sets for every agent. */
+function toOverrides(options: RunOptions, token: string | undefined): Overrides {
+  const { host, port, transport, isolation, logLevel } = options;
+  return { host, port, token, transport, isolation, logLevel };
 }
 
 /** From here on signals are wishes, and a defect stops the agents instead of cutting them off. */

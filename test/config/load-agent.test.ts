@@ -8,9 +8,9 @@ import { type LimitName, MODEL_PROVIDERS } from '../../src/contract/config.ts';
 import { DEFAULT_LIMITS, limitKey } from '../../src/contract/limits.ts';
 import { BUILT_IN_MCPS } from '../../src/contract/mcp-settings.ts';
 import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
-import { modelLabel } from '../../src/models/registry.ts';
 import { NO_SCHEDULE } from '../../src/contract/schedule-settings.ts';
 import { DEFAULT_TOOLS } from '../../src/contract/tool-settings.ts';
+import { modelLabel } from '../../src/models/registry.ts';
 import { DEFAULT_SPEC } from '../../src/supervisor/child-spec.ts';
 import { loadAgent } from '../../src/supervisor/config/load-agent.ts';
 import { isLoopbackHost } from '../../src/supervisor/config/loopback.ts';
@@ -36,11 +36,12 @@ test('an empty file means every default', async (t) => {
       bridges: [],
       dbPath: join(dir, 'openagent.db'),
       uploads: { retentionDays: undefined, roots: [] },
+      tools: { ...DEFAULT_TOOLS, files: { ...DEFAULT_TOOLS.files, roots: [dir] } },
       transcription: undefined,
+      schedule: NO_SCHEDULE,
       vaultPath: join(dir, 'memories'),
       trashDays: 30,
       limits: DEFAULT_LIMITS,
-      schedule: NO_SCHEDULE,
       logging: { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 },
       secrets: [],
     },

@@ -10,8 +10,8 @@ import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
 import { mcpHandlers } from './mcp.ts';
 import { modelHandlers } from './models.ts';
-import { usageHandlers } from './usage.ts';
 import { taskHandlers } from './tasks.ts';
+import { usageHandlers } from './usage.ts';
 import { vaultHandlers } from './vault.ts';
 
 export type AgentHttpOptions = Omit<

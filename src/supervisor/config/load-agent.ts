@@ -17,8 +17,8 @@ import { CONFIG_NAME, readConfig } from './read-config.ts';
 import { DEFAULT_PORT, type LoadOptions, resolveSettings, resolveSpec } from './resolve-config.ts';
 import { mcpWarnings } from './resolve-mcp.ts';
 import { modelSecrets } from './resolve-model.ts';
-import { collectSecrets, isSecretKey } from './secrets.ts';
 import { checkSchedule } from './resolve-schedule.ts';
+import { collectSecrets, isSecretKey } from './secrets.ts';
 import { validateConfig } from './validate-config.ts';
 
 const HOST_PATH = ['channels', 'websocket', 'host'];
@@ -42,8 +42,8 @@ export function prepareAgent(
 ): { prepared: PreparedAgent; warnings: readonly WireError[] } {
   const parsed = parseConfig(file, source, options.env);
   const { config, warnings } = validateConfig(file, parsed);
-  const settings = resolveSettings(agent, config, parsed.data, options);
   const scheduleWarnings = checkSchedule(file, parsed, config);
+  const settings = resolveSettings(agent, config, parsed.data, options);
   const spec = resolveSpec(agent.id, agent.dir, config.supervisor);
   if (spec.backoffMsMin > spec.backoffMsMax) throw backoffError(file, parsed, spec.backoffMsMin);
   if ((spec.memorySoftBytes ?? 0) > (spec.memoryHardBytes ?? Infinity)) throw memoryError(file, parsed);

@@ -12,9 +12,9 @@ import type {
 import { type ChildSpec, DEFAULT_SPEC } from '../child-spec.ts';
 import { resolveMcp } from './resolve-mcp.ts';
 import { resolveModel } from './resolve-model.ts';
-
 import { resolveSchedule } from './resolve-schedule.ts';
 import { resolveTools } from './resolve-tools.ts';
+
 export const DEFAULT_PORT = 8765;
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PROMPT = 'You are a helpful assistant.';
@@ -67,11 +67,12 @@ export function resolveSettings(
       retentionDays: config.uploads?.retention_days ?? undefined,
       roots: (config.uploads?.roots ?? []).map((root) => path(root, '.')),
     },
+    tools: resolveTools(agent.dir, config.tools, (written) => path(written, '.')),
     transcription: resolveTranscription(config.transcription),
+    schedule: resolveSchedule(config),
   };
 }
 
-    schedule: resolveSchedule(config),
 export function resolveSpec(id: string, dir: string, section: Config['supervisor']): ChildSpec {
   return {
     id,
