@@ -28,6 +28,9 @@ const PROGRESS_CHARS_MAX = 500;
 /** An old server of the SSE kind answers so to the first request of the new kind. */
 const NOT_STREAMABLE = [400, 404, 405];
 
+/** What a server answers that speaks only the protocol of 2026. */
+const UNSUPPORTED_VERSION = -32022;
+
 /** Results are read by us, field by field. */
 const AS_IT_IS: StandardSchemaV1<unknown, unknown> = {
   '~standard': { version: 1, vendor: 'openagent', validate: (value) => ({ value }) },
@@ -47,12 +50,27 @@ export async function openConnection(
   signal: AbortSignal,
 ): Promise<McpConnection> {
   const { target } = options;
-  if (target.transport !== 'auto') return connect(options, target.transport, signal);
+  if (target.transport !== 'auto') return connectInAnyEra(options, target.transport, signal);
   try {
-    return await connect(options, 'http', signal);
+    return await connectInAnyEra(options, 'http', signal);
   } catch (error) {
     if (signal.aborted || !NOT_STREAMABLE.includes(statusOf(error) ?? 0)) throw error;
-    return await connect(options, 'sse', signal);
+    return await connect(options, 'sse', signal, 'legacy');
+  }
+}
+
+/** The protocol began anew in 2026: most servers speak the older one too, or only that; a few refuse it. */
+async function connectInAnyEra(
+  options: ConnectionOptions,
+  kind: Wire['kind'],
+  signal: AbortSignal,
+): Promise<McpConnection> {
+  try {
+    return await connect(options, kind, signal, 'legacy');
+  } catch (error) {
+    const isRefused = codeOf(error) === UNSUPPORTED_VERSION || (kind === 'http' && statusOf(error) === 400);
+    if (signal.aborted || !isRefused) throw error;
+    return await connect(options, kind, signal, 'auto');
   }
 }
 
@@ -60,9 +78,10 @@ async function connect(
   options: ConnectionOptions,
   kind: Wire['kind'],
   signal: AbortSignal,
+  era: 'legacy' | 'auto',
 ): Promise<McpConnection> {
   const wire = createWire(options, kind);
-  const connection = new SdkConnection(options, wire);
+  const connection = new SdkConnection(options, wire, era);
   try {
     await connection.open(signal);
     signal.throwIfAborted();
@@ -113,7 +132,7 @@ class SdkConnection implements McpConnection {
   #isProbing = false;
   #refresh: unknown;
 
-  constructor(options: ConnectionOptions, wire: Wire) {
+  constructor(options: ConnectionOptions, wire: Wire, era: 'legacy' | 'auto') {
     this.#options = options;
     this.#wire = wire;
     this.lost = new Promise((resolve) => {
@@ -121,7 +140,12 @@ class SdkConnection implements McpConnection {
     });
     this.#client = new Client(
       { name: 'openagent-supervisor', version: options.version },
-      { capabilities: {}, jsonSchemaValidator: NO_VALIDATION },
+      {
+        capabilities: {},
+        jsonSchemaValidator: NO_VALIDATION,
+        versionNegotiation: { mode: era },
+        listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => this.#changed() } },
+      },
     );
   }
 
@@ -133,7 +157,6 @@ class SdkConnection implements McpConnection {
     const client = this.#client;
     client.onclose = () => this.#lose(this.#wire.failure() ?? new Error('its connection was closed'));
     client.onerror = (error) => this.#trouble(error);
-    client.setNotificationHandler('notifications/tools/list_changed', () => this.#changed());
     const timeout = this.#options.bounds.connectMs;
     await client.connect(this.#wire.transport, { signal, timeout });
     this.#list = await this.#read(signal);
@@ -253,8 +276,7 @@ class SdkConnection implements McpConnection {
   #probe(): void {
     if (this.#isProbing || this.#isClosed) return;
     this.#isProbing = true;
-    this.#client
-      .ping({ timeout: Math.min(PROBE_MS, this.#options.bounds.callMs) })
+    this.#ask(Math.min(PROBE_MS, this.#options.bounds.callMs))
       .catch((error: unknown) => {
         // That it does not know the question is an answer.
         if (ProtocolError.isInstance(error)) return;
@@ -263,6 +285,12 @@ class SdkConnection implements McpConnection {
       .finally(() => {
         this.#isProbing = false;
       });
+  }
+
+  /** The newer protocol has no ping. */
+  async #ask(timeout: number): Promise<void> {
+    if (this.#client.getProtocolEra() !== 'modern') await this.#client.ping({ timeout });
+    else await this.#client.request({ method: 'tools/list' }, AS_IT_IS, { timeout });
   }
 }
 
@@ -283,6 +311,12 @@ function statusOf(error: unknown): number | undefined {
   const found = status ?? (isRecord(data) ? data.status : undefined);
   if (typeof found === 'number') return found;
   return cause === undefined ? undefined : statusOf(cause);
+}
+
+/** Of the protocol's own error. */
+function codeOf(error: unknown): unknown {
+  if (ProtocolError.isInstance(error)) return error.code;
+  return error instanceof Error ? codeOf(error.cause) : undefined;
 }
 
 /** `fetch failed` alone helps nobody. */

@@ -19,6 +19,7 @@ import { eventually } from '../fixtures/chat.ts';
 
 const STOP_MS = 400;
 const RUDE = fileURLToPath(new URL('../fixtures/mcp/rude-server.mjs', import.meta.url));
+export const MODERN = fileURLToPath(new URL('../fixtures/mcp/modern-server.mjs', import.meta.url));
 const SERVERS = fileURLToPath(new URL('../../node_modules/@modelcontextprotocol/', import.meta.url));
 
 export const EVERYTHING = join(SERVERS, 'server-everything/dist/index.js');

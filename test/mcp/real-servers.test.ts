@@ -9,6 +9,7 @@ import {
   EVERYTHING,
   FILESYSTEM,
   isAlive,
+  MODERN,
   program,
   server,
   startHttpServer,
@@ -134,4 +135,16 @@ test('filesystem over stdio: writes and reads inside its root', async (t) => {
   assert.equal(readFileSync(path, 'utf8'), 'kept');
   assert.match((await call('fs_read_text_file', { path })).text, /kept/);
   assert.equal((await call('fs_read_text_file', { path: '/etc/hostname' })).isError, true);
+});
+
+test('a server that speaks only the protocol of 2026 is listed, called, cancelled, and changed', async (t) => {
+  const { mcp, call } = startMcp(t, [server('new', program(MODERN, []))]);
+  await mcp.settled(20_000);
+  assert.equal(mcp.states()[0]?.state, 'ready', mcp.states()[0]?.lastError);
+  const controller = new AbortController();
+  const cancelled = call('new_sleep', {}, { signal: controller.signal });
+  controller.abort(new Error('nobody wants it'));
+  await assert.rejects(cancelled, /nobody wants it/);
+  assert.deepEqual(await call('new_hello', { who: 'you' }), { text: 'hello you' });
+  await eventually(() => mcp.states()[0]?.tools.length === 3, 'the further tool');
 });
