@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { ModelSettings } from '../contract/model-settings.ts';
 import { AGENT_FACTS, type AgentFacts, createVitals, VITALS_BYTES, type Vitals } from '../contract/vitals.ts';
-import type { ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
+import type { AgentSettings, ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
 import { createAccessRules } from '../gateway/access.ts';
 import { type Authenticator, createAuthenticator } from '../gateway/authenticator.ts';
 import { createGateway } from '../gateway/gateway.ts';
@@ -28,6 +28,7 @@ import { candidatesIn, openUsageLedger, type UsageLedger } from '../usage/ledger
 import { createPrices, type Prices } from '../usage/prices.ts';
 import type { AgentResources } from './agent.machine.ts';
 import { type AgentMcp, createAgentMcp } from './agent-mcp.ts';
+import { type AgentMind, createAgentMind } from './agent-mind.ts';
 import { type AgentSchedule, createAgentSchedule } from './agent-schedule.ts';
 import { type Bound, createServices } from './agent-services.ts';
 import type { AgentVault } from './agent-vault.ts';
@@ -138,6 +139,11 @@ function openUsage(
   return { prices, ledger };
 }
 
+/** The echo model is ours: it is never the one that hangs. */
+function marksOf({ model }: AgentSettings, vitals: Vitals) {
+  return model.provider === 'echo' ? {} : { enterModel: (detail: string) => vitals.enter('model', detail) };
+}
+
 interface Parts {
   readonly agent: AgentPort;
   readonly clock: Clock;
@@ -145,6 +151,7 @@ interface Parts {
   readonly db: Database;
   readonly journal: Journal;
   readonly turns: TurnEngine;
+  readonly mind: AgentMind;
   readonly authenticator: Authenticator;
   readonly children: ChildProcesses;
   readonly files: FileServices;
@@ -179,17 +186,26 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
     const children = openChildProcesses(agent, journal.boot, clock, log);
     const files = createFileServices({ init, clock, log, db, children });
     const mcp = createAgentMcp({ agent, clock, log, children });
-    const turns = new TurnEngine({
+    const model = createModel(settings.model, clock, {
+      note: (event, fields) => (event === 'model.route' ? log.info(event, fields) : log.warn(event, fields)),
+      budgetRatio: ledger.budgetRatio,
+    });
+    const thinking = {
       journal,
-      model: createModel(settings.model, clock, { note: (event, fields) => log.warn(event, fields) }),
-      systemPrompt: settings.systemPrompt,
-      limits: settings.limits,
+      model,
       clock,
       log,
       onProgress: vitals.progress,
-      ...(settings.model.provider === 'echo'
-        ? {}
-        : { enterModel: (detail: string) => vitals.enter('model', detail) }),
+      ...marksOf(settings, vitals),
+    };
+    const mind = createAgentMind({ ...thinking, init, db, ledger, mcp, children });
+    const turns = new TurnEngine({
+      ...thinking,
+      mind,
+      steps: mind.steps,
+      cutMemory: mind.cutMemory,
+      systemPrompt: settings.systemPrompt,
+      limits: settings.limits,
       onAttachments: files.announce,
       onDefect,
     });
@@ -236,8 +252,11 @@ async function serve(
     },
     boot: journal.boot,
     followLog: (follower) => log.follow(follower),
+    approvals: parts.mind.approvals,
     onDefect,
   });
+  const { forTools: schedule } = parts.schedule;
+  parts.mind.surround({ vault: services.vault, schedule, sendApproval: hub.sendApproval });
   const http = createAgentHttp({
     services,
     access: createAccessRules(settings.gateway),
@@ -255,8 +274,6 @@ async function serve(
   writePortFile(init.dir, port);
   log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
   log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
-  const { forTools: schedule } = parts.schedule;
-  parts.mind.surround({ vault: services.vault, schedule, sendApproval: hub.sendApproval });
   turns.recover();
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
@@ -294,6 +311,7 @@ function toResources(parts: Parts, running: Running): AgentResources {
     drained: (drainMs) => turns.drained(drainMs),
     close: async (reason, closeMs) => {
       for (const timer of running.timers) timer.stop();
+      parts.mind.stop();
       const endMs = closeMs * HANDSHAKE_SHARE;
       await Promise.all([bridges.stop(endMs), parts.mcp.stop(endMs)]);
       await Promise.all([

@@ -21,8 +21,7 @@ export const Attachment = z.object({
 /** What a client may ask for in `auth`; it gets those we know. */
 export const CAPABILITIES = ['delta', 'tools', 'resume', 'resources', 'approvals'] as const;
 
-/** What a client may send; ids have at most `idChars` characters. */
-export function clientFramesFor(idChars: number) {
+function idsFor(idChars: number) {
   const Chosen = z
     .string()
     .max(idChars)
@@ -36,6 +35,12 @@ export function clientFramesFor(idChars: number) {
     .min(1)
     .max(idChars)
     .refine((text) => !CONTROL.test(text), 'has a control character');
+  return { Chosen, Session, Id };
+}
+
+/** What a client may send; ids have at most `idChars` characters. */
+export function clientFramesFor(idChars: number) {
+  const { Chosen, Session, Id } = idsFor(idChars);
   return {
     auth: z.object({
       type: z.literal('auth'),

@@ -11,7 +11,6 @@ export interface JournalStatements {
   beginBoot(startedAt: number, version: string): number;
   insert(turn: NewTurn): void;
   markRunning(id: number): void;
-  markEffect(id: number): void;
   markAttempt(id: number): void;
   settle(id: number, outcome: Outcome, endedAtMs: number, keepOpen: boolean): void;
   close(id: number): void;
@@ -54,7 +53,6 @@ export function createJournalStatements(db: Database): JournalStatements {
      VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?, '${OUTCOME_ROOM}')`,
   );
   const running = db.prepare(`UPDATE turns SET state = 'running' WHERE id = ? AND state = 'accepted'`);
-  const effect = db.prepare('UPDATE turns SET effects = effects + 1 WHERE id = ?');
   const attempt = db.prepare('UPDATE turns SET attempts = attempts + 1 WHERE id = ?');
   const settle = db.prepare(
     'UPDATE turns SET state = ?, outcome = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL',
@@ -88,7 +86,6 @@ export function createJournalStatements(db: Database): JournalStatements {
         turn.acceptedAtMs / 1000,
       ),
     markRunning: (id) => void running.run(id),
-    markEffect: (id) => void effect.run(id),
     markAttempt: (id) => void attempt.run(id),
     settle: (id, end, endedAtMs, keepOpen) =>
       void (keepOpen ? settle : settleAndClose).run(end.state, end.frame, endedAtMs / 1000, id),

@@ -15,7 +15,6 @@ export type Committed = (error: AppError | undefined) => void;
 export type Op =
   | { readonly kind: 'accept'; readonly turn: NewTurn; readonly committed: Committed; readonly atMs: number }
   | { readonly kind: 'running'; readonly id: number }
-  | { readonly kind: 'effect'; readonly id: number; readonly committed: Committed }
   | { readonly kind: 'attempt'; readonly id: number; readonly committed: Committed }
   | {
       readonly kind: 'settle';
@@ -123,7 +122,6 @@ export class JournalWriter {
     const nowMs = clock.monotonicMs();
     const isRefused = (op: Op) =>
       (op.kind === 'accept' && (!isBusy || nowMs - op.atMs > ACCEPT_PATIENCE_MS)) ||
-      op.kind === 'effect' ||
       (op.kind === 'work' && op.isRefusable);
     const refused = batch.filter(isRefused);
     this.#pending = [...batch.filter((op) => !isRefused(op)), ...this.#pending];
@@ -164,7 +162,7 @@ function tellAll(ops: readonly Op[], errorOf: (op: Op) => AppError | undefined):
 }
 
 function tell(op: Op, error: AppError | undefined): void {
-  if (op.kind === 'accept' || op.kind === 'effect' || op.kind === 'attempt') op.committed(error);
+  if (op.kind === 'accept' || op.kind === 'attempt') op.committed(error);
   else if (op.kind === 'settle') op.committed();
   else if (op.kind === 'work') op.committed?.(error);
 }
@@ -204,8 +202,6 @@ function writeOp(sql: JournalStatements, op: Op, settled: ReadonlySet<number>): 
     case 'running':
       // Its outcome is in the same transaction: one update says it all.
       return settled.has(op.id) ? undefined : sql.markRunning(op.id);
-    case 'effect':
-      return sql.markEffect(op.id);
     case 'attempt':
       return sql.markAttempt(op.id);
     case 'close':

@@ -23,8 +23,6 @@ export interface Journal {
   accept(turn: NewTurn, committed: Committed): void;
   /** Written with whatever is written next; a crash that loses it only means that the turn counts as accepted. */
   markRunning(id: number): void;
-  /** Durable before `committed` runs: from here on the turn is never run again by itself. */
-  markEffect(id: number, committed: Committed): void;
   /** Retried until it is durable; only then `committed` runs, so the terminal frame waits for the disk. */
   settle(id: number, outcome: Outcome, endedAtMs: number, keepOpen: boolean, committed: () => void): void;
   /** Nothing is left to do for these turns. Written lazily. */
@@ -96,7 +94,6 @@ export function createJournal(options: JournalOptions): Journal {
     lastTurnId: () => turnRowId(boot, counter),
     accept: (turn, committed) => writer.add({ kind: 'accept', turn, committed, atMs: clock.monotonicMs() }),
     markRunning: (id) => writer.addLazily({ kind: 'running', id }),
-    markEffect: (id, committed) => writer.add({ kind: 'effect', id, committed }),
     markAttempt: (id, committed) => writer.add({ kind: 'attempt', id, committed }),
     settle: (id, outcome, endedAtMs, keepOpen, committed) =>
       writer.add({ kind: 'settle', id, outcome, endedAtMs, keepOpen, committed }),

@@ -25,7 +25,6 @@ const CASES: readonly Case[] = [
   { point: 'sent status', messages: 'a', ends: 'done' },
   { point: 'model called', messages: 'a', ends: 'done' },
   { point: 'model streaming', messages: 'a,b', ends: 'done' },
-  { point: 'effect committed', messages: 'act,b', ends: 'interrupted' },
   { point: 'done pending', messages: 'a,b', ends: 'done' },
   { point: 'done committed', messages: 'a,b', ends: 'done' },
   { point: 'sent response', messages: 'a,b', ends: 'done' },

@@ -22,9 +22,9 @@ async function start(
   return { ...s, model };
 }
 
-const ends = (s: Setup, count: number) =>
+const ends = (s: Pick<Setup, 'outlet'>, count: number) =>
   until(() => s.outlet.ends().length >= count && s.outlet.ends(), `${count} ends`);
-const statuses = (s: Setup) =>
+const statuses = (s: Pick<Setup, 'outlet'>) =>
   s.outlet.frames.filter(({ type }) => type === 'status').map(({ text }) => String(text));
 const roles = (messages: readonly ModelMessage[] = []) => messages.map(({ role }) => role);
 

@@ -47,14 +47,21 @@ export class AnswerStream {
       this.#text += this.#withBreak(text);
     }
     const sent = this.#options.steps.deltasOf(this.#turn.rowId, 0);
-    const last = sent.at(-1)?.seq;
-    if (last === undefined) return;
+    const last = sent.at(-1)?.seq ?? 0;
+    this.#isRecorded ||= last > 0;
+    if (!this.#isRecorded) return;
     this.#pieces.push(...sent);
     this.#lastSeq = last;
     this.#sentSeq = last;
-    this.#isRecorded = true;
     const kept = steps.at(-1)?.lastSeq ?? 0;
     if (last > kept) this.#voidAfter = kept;
+    // Steps of a start whose client was away: nobody was sent them, so they come as one.
+    if (textOf(sent.filter(({ seq }) => seq <= kept)) !== this.#text) {
+      this.#voidAfter = last > 0 ? 0 : null;
+      this.#record([this.#nextPiece(this.#text)]);
+    }
+    const { outlet, missedAfter } = this.#turn;
+    if (missedAfter !== undefined && outlet?.wantsDeltas) this.replay(outlet, missedAfter);
   }
 
   /** All that was said. */
@@ -115,8 +122,7 @@ export class AnswerStream {
   /** A client with `resume` has come to a turn that was begun without one: from here on it is as if it had been there. */
   #beginRecording(recorded: () => void): void {
     this.#isRecorded = true;
-    const isWhole = this.#pieces.reduce((chars, { text }) => chars + text.length, 0) === this.#text.length;
-    if (!isWhole) {
+    if (textOf(this.#pieces) !== this.#text) {
       // Nobody was sent anything so far, or only a part: said anew as one piece.
       this.#voidAfter = this.#lastSeq > 0 ? 0 : null;
       this.#pieces.push(this.#pieceOf(this.#text));
@@ -179,4 +185,15 @@ export class AnswerStream {
       }
     });
   }
+}
+
+/** What a client has that was sent these, in order. */
+function textOf(pieces: readonly Delta[]): string {
+  let kept: Delta[] = [];
+  for (const piece of pieces) {
+    const { voidAfter } = piece;
+    if (voidAfter !== null) kept = kept.filter(({ seq }) => seq <= voidAfter);
+    kept.push(piece);
+  }
+  return kept.map(({ text }) => text).join('');
 }

@@ -1,4 +1,5 @@
 /** One step of a turn that thinks: the model is called once, metered, and what it says is passed on as it comes. */
+import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
 import type { ModelProvider, ModelRequest, ToolCall } from '../../models/provider.ts';
 import type { CallMeter } from './mind.ts';
@@ -15,10 +16,13 @@ export interface StepCall {
   readonly model: ModelProvider;
   readonly request: ModelRequest;
   readonly meter: CallMeter | undefined;
+  readonly clock: Clock;
   readonly onText: (delta: string) => void;
   /** With every part, of whatever kind. */
   readonly onProgress: () => void;
 }
+
+const ABORTED_MS = 1_000;
 
 /** Rejects as the provider does; `hasSpoken` then says whether anything of the answer had come. */
 export class ModelStep {
@@ -38,10 +42,11 @@ export class ModelStep {
   }
 
   async run(): Promise<StepResult> {
-    const { meter, request } = this.#call;
+    const { meter, request, clock } = this.#call;
     const end = (error?: ErrorCode): void => meter?.end(this.#emittedChars, error);
-    // At once, also where the provider does not listen: money that is set aside for it is missing elsewhere.
-    const onAbort = (): void => end('turn.cancelled');
+    // Also where the provider does not listen: money that is set aside for it is missing elsewhere. One that listens
+    // says first what the call took.
+    const onAbort = (): void => void clock.setTimeout(() => end('turn.cancelled'), ABORTED_MS);
     if (meter) request.signal.addEventListener('abort', onAbort, { once: true });
     try {
       await this.#read();
@@ -59,8 +64,8 @@ export class ModelStep {
   async #read(): Promise<void> {
     const { model, request, meter, onText, onProgress } = this.#call;
     for await (const part of model.stream(request)) {
-      // Ended from outside: whatever still comes is nobody's.
-      request.signal.throwIfAborted();
+      // Ended from outside: whatever still comes is nobody's, but it has been paid for.
+      if (part.type !== 'usage') request.signal.throwIfAborted();
       onProgress();
       switch (part.type) {
         case 'text':

@@ -39,6 +39,7 @@ function joinLive(turn: Turn, wish: ResumeWish, outlet: Outlet, live: LiveTurns)
   // Of a turn that nobody asked to stream there is nothing to tell but its end, which finds its client anyway.
   if (runs && !stream && turn.call) return;
   turn.outlet = outlet;
+  turn.missedAfter = wish.afterSeq;
   if (!runs) outlet.send(turnFrames.queued(turn, live.positionOf(turn)));
   else if (outlet.wantsDeltas) stream?.replay(outlet, wish.afterSeq);
 }

@@ -190,7 +190,7 @@ export class Thinking implements Thought {
   }
 
   async #planned(prepared: Prepared, tools: readonly Tool[]) {
-    const { model, meter, onProgress, systemPrompt } = this.#parts;
+    const { model, meter, clock, onProgress, systemPrompt } = this.#parts;
     const { turnId, sessionId } = this.#turn;
     const { summary, history, user, model: wanted } = prepared;
     const isEcho = this.#isEcho(wanted);
@@ -205,7 +205,7 @@ export class Thinking implements Thought {
     const held = isEcho ? undefined : await meter?.(plan);
     const offered = specs.length > 0 ? { tools: specs } : {};
     return {
-      ...{ model, meter: held, onProgress },
+      ...{ model, meter: held, clock, onProgress },
       request: { turnId, model: wanted, system, messages, signal, ...offered },
       onText: (delta: string) => this.#stream.push(delta),
     };

@@ -34,6 +34,8 @@ export interface Turn {
   /** Of a turn that thinks, once it has begun: what it does, and what it has said. */
   thought: Thought | undefined;
   stream: AnswerStream | undefined;
+  /** A client has come back for it before it began again; the last piece that it has. */
+  missedAfter: number | undefined;
   /** Its session has begun it, and it is not over. */
   isBegun: boolean;
   /** Among the live turns; kept by them. */
@@ -68,6 +70,7 @@ export function createTurn(input: TurnInput, outlet: Outlet | undefined, isRecov
     call: undefined,
     thought: undefined,
     stream: undefined,
+    missedAfter: undefined,
     isBegun: false,
     place: undefined,
   };

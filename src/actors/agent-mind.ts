@@ -1,0 +1,125 @@
+/**
+ * The thinking part of an agent, put together when a turn first needs it: an agent that only echoes texts loads nothing of
+ * it, and starts without it.
+ */
+
+import type { ClientKey, SessionId } from '../contract/client-key.ts';
+import type { Clock } from '../contract/clock.ts';
+import type { WorkerInit } from '../contract/worker-protocol.ts';
+import type { ApprovalService } from '../gateway/ws/approval-service.ts';
+import type { Log } from '../logging/log.ts';
+import type { ModelProvider } from '../models/provider.ts';
+import { type Database, withStorageErrors } from '../storage/database.ts';
+import type { Journal } from '../storage/journal.ts';
+import { createSessionRecords, type SessionRecords } from '../storage/session-records.ts';
+import { createTurnSteps, type TurnSteps } from '../storage/turn-steps.ts';
+import type { Approvals } from '../tools/approvals.ts';
+import type { ScheduleService } from '../tools/schedule-tools.ts';
+import type { NoteService } from '../tools/vault-tools.ts';
+import type { UsageLedger } from '../usage/ledger.ts';
+import type { AgentMcp } from './agent-mcp.ts';
+import type { ChildProcesses } from './child-processes.ts';
+import type { Mind } from './turns/mind.ts';
+import type { Turn } from './turns/turn.ts';
+
+export interface AgentMindOptions {
+  readonly init: WorkerInit;
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly model: ModelProvider;
+  readonly ledger: UsageLedger;
+  readonly mcp: Pick<AgentMcp, 'sources' | 'settled'>;
+  readonly children: Pick<ChildProcesses, 'spawn'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly enterModel?: (detail: string) => () => void;
+  readonly onProgress: () => void;
+}
+
+/** What exists only after the turns that this is made for. */
+export interface MindSurroundings {
+  readonly vault: NoteService;
+  readonly schedule: ScheduleService;
+  /** To every client that can answer; how many there are. */
+  readonly sendApproval: (frame: string) => number;
+}
+
+export interface AgentMind extends Mind {
+  readonly steps: TurnSteps;
+  readonly sessions: SessionRecords;
+  readonly approvals: ApprovalService;
+  cutMemory(clientKey: string, sessionId: SessionId | undefined, turnId: number): void;
+  /** Before the first turn. */
+  surround(surroundings: MindSurroundings): void;
+  stop(): void;
+}
+
+/** What the parts that are loaded give back to this one. */
+export interface OpenedMind {
+  readonly approvals: Approvals;
+  begin: Awaited<ReturnType<Mind['open']>>['begin'];
+  stop(): void;
+}
+
+export function createAgentMind(options: AgentMindOptions): AgentMind {
+  const { init, db, journal, clock } = options;
+  const { model: settings, dbPath } = init.settings;
+  const steps = createTurnSteps(db, journal);
+  const sessions = createSessionRecords(db, clock);
+  const isEcho = settings.provider === 'echo';
+  let around: MindSurroundings | undefined;
+  let opening: Promise<OpenedMind> | undefined;
+  let opened: OpenedMind | undefined;
+  let hasModels: boolean | undefined;
+
+  const load = async (): Promise<OpenedMind> => {
+    const { openMind } = await import('./open-mind.ts');
+    if (!around) throw new Error('A turn was begun before the agent was put together');
+    opened = openMind({ ...options, steps, sessions, surroundings: around });
+    return opened;
+  };
+
+  const hasOwnModel = ({ client, sessionId }: Turn): boolean => {
+    if ((modelOfClient(settings.channels, client) ?? 'echo') !== 'echo') return true;
+    hasModels ??= sessions.hasModels();
+    return hasModels && sessions.state(sessionId).model !== undefined;
+  };
+
+  return {
+    ...{ steps, sessions },
+    takes: (turn) => {
+      if (!isEcho) return true;
+      // A client that resumes gets its pieces from the journal, whoever speaks them.
+      if (turn.outlet?.wantsResume === true || turn.text.includes('/tool ') || hasOwnModel(turn)) return true;
+      return (
+        turn.isRecovered && (steps.stepsOf(turn.rowId).length > 0 || steps.deltasOf(turn.rowId, 0).length > 0)
+      );
+    },
+    open: async () => {
+      opening ??= load().catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
+      return opening;
+    },
+    approvals: {
+      open: () => opened?.approvals.open() ?? [],
+      decide: (...decision) => opened?.approvals.decide(...decision) ?? false,
+    },
+    cutMemory: (...cut) => withStorageErrors(dbPath, () => sessions.cut(...cut)),
+    surround: (surroundings) => {
+      around = surroundings;
+    },
+    stop: () => opened?.stop(),
+  };
+}
+
+/** Runtime id that the configuration has for this client: `channels.<bridge>.model`, or `channels.websocket.model`. */
+export function modelOfClient(
+  channels: Readonly<Record<string, string>>,
+  { clientId }: Pick<ClientKey, 'clientId'>,
+): string | undefined {
+  const [, bridge] = /^bridge:(.+)$/.exec(clientId) ?? [];
+  const channel = bridge ?? 'websocket';
+  return Object.hasOwn(channels, channel) ? channels[channel] : undefined;
+}

@@ -1,0 +1,142 @@
+/** kill -9 in the middle of a turn with tools: nothing unsafe runs twice, one end, a text without gap or repetition. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { actsOf, killableTurns, WHOLE } from '../fixtures/killable-turns.ts';
+import { type Frame, openTurns, tempDir, until } from '../fixtures/turns.ts';
+
+const PROGRAM = fileURLToPath(new URL('../fixtures/journal-kill.ts', import.meta.url));
+/** In torture each point, and random ones; otherwise those where most is at stake. */
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 0);
+const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
+/** About as many points as a turn has. */
+const POINTS = 26;
+
+type Ending = 'done' | 'interrupted';
+const CASES: readonly (readonly [point: string, message: string, ends: Ending])[] = [
+  ['step pending', 'tool-unsafe', 'done'],
+  ['step committed', 'tool-unsafe', 'done'],
+  ['call pending', 'tool-unsafe', 'done'],
+  ['call committed', 'tool-unsafe', 'interrupted'],
+  ['tool acting', 'tool-unsafe', 'interrupted'],
+  ['tool acting', 'tool-repeatable', 'done'],
+  ['answer pending', 'tool-unsafe', 'interrupted'],
+  ['answer committed', 'tool-unsafe', 'done'],
+  ['delta pending', 'tool-none', 'done'],
+  ['delta committed', 'tool-none', 'done'],
+  ['sent delta', 'tool-none', 'done'],
+  ['memory pending', 'tool-none', 'done'],
+  ['memory committed', 'tool-unsafe', 'done'],
+];
+
+const USUAL = ['call committed', 'answer committed', 'delta committed'];
+
+describe('kill -9 of a turn with tools', () => {
+  for (const [point, message, ends] of RUNS > 0 ? CASES : CASES.filter(([point]) => USUAL.includes(point))) {
+    test(`at "${point}" of ${message} ends it as ${ends}, once`, async (t) => {
+      const path = join(await tempDir(t), 'openagent.db');
+      const { seen, isKilled } = await run(path, point, message);
+      assert.ok(isKilled, `"${point}" was not reached`);
+      const state = await comeBackAndCheck(path, seen, message);
+      assert.equal(state, ends);
+    });
+  }
+
+  test(`at any point, twice, leaves it whole (${RUNS} seeds)`, { skip: RUNS === 0 }, async (t) => {
+    for (let seed = SEED; seed < SEED + RUNS; seed += 1) {
+      const path = join(await tempDir(t), 'openagent.db');
+      const random = mulberry(seed);
+      const message = ['tool-none', 'tool-repeatable', 'tool-unsafe'][Math.floor(random() * 3)] ?? '';
+      const seen: Frame[] = [];
+      for (const messages of [message, '']) {
+        const { seen: frames } = await run(path, `#${1 + Math.floor(random() * POINTS)}`, messages);
+        seen.push(...frames);
+      }
+      await comeBackAndCheck(path, seen, message).catch((error: unknown) => {
+        throw new Error(`seed ${seed}, ${message}: ${String(error)}`, { cause: error });
+      });
+    }
+  });
+});
+
+async function run(path: string, point: string, messages: string) {
+  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, path, point, messages], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk));
+  const [, signal] = (await once(child, 'close')) as [number | null, string | null];
+  const lines = output.split('\n').filter(Boolean);
+  return { seen: lines.map((line) => JSON.parse(line) as Frame), isKilled: signal === 'SIGKILL' };
+}
+
+/** The next start, the same client, which resumes where it was. The state of the turn; undefined: never accepted. */
+async function comeBackAndCheck(path: string, seen: readonly Frame[], message: string) {
+  const { memory, ...parts } = killableTurns(path, () => {});
+  const back = await openTurns(path, {
+    model: parts.model,
+    mind: ({ records }) => ({ ...parts, ...memory(records) }),
+  });
+  try {
+    Object.assign(back.outlet, { wantsDeltas: true, wantsResume: true });
+    const [row] = back.rows();
+    if (row === undefined) {
+      assert.ok(!seen.some(({ turn_id: turnId }) => turnId !== undefined), 'nobody was told of it');
+      return undefined;
+    }
+    const afterSeq = Math.max(
+      0,
+      ...seen.filter(({ type }) => type === 'delta').map(({ seq }) => Number(seq)),
+    );
+    back.engine.resume({ sessionId: 's', afterSeq, turnId: undefined, id: undefined }, back.outlet);
+    await until(() => back.rows().every(({ ended_at }) => ended_at !== null), 'the turn ends', 15_000);
+    const [ended] = back.rows();
+    await until(() => back.outlet.ends().length > 0 || isEnded(seen), 'its end arrives', 15_000);
+    check(seen, back.outlet.frames, String(ended?.outcome), path, message);
+    return ended?.state as Ending;
+  } finally {
+    back.db.close();
+  }
+}
+
+const isEnd = ({ type }: Frame) => type === 'response' || type === 'error';
+const isEnded = (frames: readonly Frame[]) => frames.some(isEnd);
+
+function check(
+  before: readonly Frame[],
+  after: readonly Frame[],
+  outcome: string,
+  path: string,
+  message: string,
+): void {
+  const ends = new Set([...before, ...after].filter(isEnd).map((frame) => JSON.stringify(frame)));
+  assert.deepEqual([...ends], [outcome], 'one end, however often it is told');
+  const deltas = [...before, ...after].filter(({ type }) => type === 'delta');
+  let said: { seq: number; text: string }[] = [];
+  for (const [at, { seq, text, void_after: voidAfter }] of deltas.entries()) {
+    assert.equal(seq, at + 1, `no gap and nothing twice: ${JSON.stringify(deltas)}`);
+    if (typeof voidAfter === 'number') said = said.filter((piece) => piece.seq <= voidAfter);
+    said.push({ seq: Number(seq), text: String(text) });
+  }
+  const whole = said.map(({ text }) => text).join('');
+  if ((JSON.parse(outcome) as Frame).type === 'response') {
+    assert.equal((JSON.parse(outcome) as Frame).text, WHOLE);
+    if (whole !== '') assert.equal(whole, WHOLE);
+  } else assert.ok(WHOLE.startsWith(whole));
+  const acts = actsOf(path);
+  if (message === 'tool-unsafe') assert.equal(new Set(acts).size, acts.length, `twice: ${acts.join(', ')}`);
+  assert.ok(acts.length > 0 || !outcome.includes('"response"'));
+}
+
+function mulberry(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
