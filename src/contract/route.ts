@@ -83,6 +83,8 @@ export type RouteOutput<S extends { readonly response: z.ZodType }> = z.output<S
 export interface Caller {
   /** Only until the handler's first `await`: the transport frees the request then. */
   remoteAddress(): string;
+  /** The caller left before it had its whole answer. To be called before the handler's first `await`. */
+  onGone(listener: () => void): void;
 }
 
 /** One handler per route; a missing or an extra one is a compile error. */
@@ -118,7 +120,8 @@ export interface JsonReply<T> extends ReplyExtras {
 
 export interface BytesReply extends ReplyExtras {
   readonly [REPLY]: 'bytes';
-  readonly body: string | Uint8Array | { readonly length: number; open(): ByteStream };
+  /** `length` undefined: it ends when the stream does, and is sent in chunks. */
+  readonly body: string | Uint8Array | { readonly length: number | undefined; open(): ByteStream };
 }
 
 /** An answer with a status, a version or headers of its own. */
@@ -136,4 +139,9 @@ export function replyEncoded<T>(json: Uint8Array, extras: ReplyExtras): JsonRepl
   const headers = { ...extras.headers, 'content-type': 'application/json; charset=utf-8' };
   const bytes: BytesReply = replyBytes(json, { ...extras, headers });
   return bytes as unknown as JsonReply<T>;
+}
+
+/** A stream in place of the JSON that the route's schema describes, for callers that asked for one; see `replyBytes`. */
+export function replyStream<T>(open: () => ByteStream, extras: ReplyExtras): JsonReply<T> {
+  return replyBytes({ length: undefined, open }, extras) as unknown as JsonReply<T>;
 }

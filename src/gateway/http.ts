@@ -148,7 +148,8 @@ class RoutedHttpApp implements HttpApp {
   async #runValidated(route: CompiledRoute, match: PathMatch, request: HttpRequest): Promise<unknown> {
     const peer = request.remoteAddress();
     const input = await readInput(request, this.#inputOptions(route, match));
-    return route.handler(input, this.#rules.services, { remoteAddress: () => peer });
+    const onGone = (listener: () => void): void => request.onGone(listener);
+    return route.handler(input, this.#rules.services, { remoteAddress: () => peer, onGone });
   }
 
   #inputOptions(route: CompiledRoute, match: PathMatch): InputOptions {
@@ -210,7 +211,7 @@ async function* watched(body: StreamedBody, onFailure: (error: unknown) => void)
       bytes += chunk.byteLength;
       yield chunk;
     }
-    if (bytes < body.length) throw new Error(`A stream of ${body.length} bytes ended after ${bytes}`);
+    if (body.length !== undefined && bytes < body.length) throw new Error(`A stream of ${body.length} bytes ended after ${bytes}`);
   } catch (error) {
     onFailure(error);
     throw error;

@@ -35,6 +35,11 @@ export interface HttpRequest {
    * or stalls; leaving it early drops the rest.
    */
   stream(bytesMax: number): ByteStream;
+  /**
+   * The client went away, or was cut, before it had its whole answer; told at once where that has happened already. May
+   * be called at any time, but hears nothing of a request that is answered before its handler returns.
+   */
+  onGone(listener: () => void): void;
 }
 
 export interface HttpResponse {
@@ -46,10 +51,11 @@ export interface HttpResponse {
 /**
  * A body that is made while it is sent, no faster than the client reads. `open` is called once and only when bytes are
  * really owed; the stream's `return` is called when it is no longer wanted. One that fails or ends before `length` cuts
- * the connection, and tells whoever made it by itself.
+ * the connection, and tells whoever made it by itself. Without `length` it goes out in chunks (a stream of events, whose
+ * end nobody knows), and no chunk waits for the next one.
  */
 export interface StreamedBody {
-  readonly length: number;
+  readonly length: number | undefined;
   open(): ByteStream;
 }
 

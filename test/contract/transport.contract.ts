@@ -10,7 +10,7 @@ import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import type { TransportFactory } from '../../src/gateway/transport.ts';
 import { BODY_BYTES, openSocket, rawExchange, startTransport, within } from '../fixtures/transport-bench.ts';
-import { downloadCases, uploadCases } from './transport-bodies.contract.ts';
+import { chunkCases, downloadCases, uploadCases } from './transport-bodies.contract.ts';
 import { closingCases, socketCases, type TransportDifferences } from './transport-sockets.contract.ts';
 
 export function transportContract(
@@ -21,6 +21,7 @@ export function transportContract(
   describe(`${name}: HTTP`, () => httpCases(factory));
   describe(`${name}: uploads`, () => uploadCases(factory));
   describe(`${name}: downloads`, () => downloadCases(factory));
+  describe(`${name}: chunks`, () => chunkCases(factory));
   describe(`${name}: WebSocket`, () => socketCases(factory, differs));
   describe(`${name}: closing`, () => closingCases(factory));
   describe(`${name}: listening`, () => listeningCases(factory));

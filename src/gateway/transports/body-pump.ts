@@ -67,10 +67,13 @@ export class BodyPump {
 
   /** False: the stream ended too early or gave too much, or nobody listens any more. */
   async #sendAll(iterator: AsyncIterator<Uint8Array>): Promise<boolean> {
-    let owedBytes = this.#body.length;
+    const { length } = this.#body;
+    let owedBytes = length ?? Number.POSITIVE_INFINITY;
     while (owedBytes > 0) {
       const { done, value } = await iterator.next();
-      if (this.#isAborted || done || value.byteLength > owedBytes) return false;
+      if (this.#isAborted) return false;
+      if (done) return length === undefined;
+      if (value.byteLength > owedBytes) return false;
       owedBytes -= value.byteLength;
       for (let at = 0; at < value.byteLength; at += PIECE_BYTES) {
         if (!this.#sink.write(value.subarray(at, at + PIECE_BYTES))) await this.#untilDrained();

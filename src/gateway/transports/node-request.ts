@@ -20,6 +20,8 @@ export class NodeRequest implements HttpRequest {
   readonly #req: IncomingMessage;
   readonly #stallMs: number;
   #body: IncomingBody | undefined;
+  #onGone: (() => void)[] | undefined;
+  #isGone = false;
 
   constructor(req: IncomingMessage, isUpgrade: boolean, stallMs: number) {
     const url = req.url ?? '/';
@@ -67,6 +69,18 @@ export class NodeRequest implements HttpRequest {
     req.on('error', () => {});
     req.once('close', () => body.abort());
     return body;
+  }
+
+  onGone(listener: () => void): void {
+    this.#onGone ??= [];
+    this.#onGone.push(listener);
+    if (this.#isGone) this.gone();
+  }
+
+  /** The connection was lost before the answer was written. */
+  gone(): void {
+    this.#isGone = true;
+    for (const listener of this.#onGone?.splice(0) ?? []) listener();
   }
 
   /** Called right before the response is written. What still comes is dropped, and must come within its time. */

@@ -13,9 +13,9 @@ export function writeResponse(res: ServerResponse, response: HttpResponse, stall
   for (const name in response.headers) {
     if (name.toLowerCase() !== 'content-length') headers[name] = response.headers[name]!;
   }
-  if (!isBodiless(status)) {
-    headers['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-  }
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+  // Without it node:http sends chunks.
+  if (!isBodiless(status) && length !== undefined) headers['content-length'] = length;
   res.writeHead(status, headers);
   // For HEAD node:http sends the headers alone.
   if (isBodiless(status) || body.length === 0 || (!isWhole && res.req.method === 'HEAD')) res.end();

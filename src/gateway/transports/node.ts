@@ -140,6 +140,11 @@ function startListening(
 async function serve(shared: Shared, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const request = new NodeRequest(req, false, shared.limits.stallMs);
   const answer = shared.app.handle(request);
+  if (answer instanceof Promise) {
+    res.once('close', () => {
+      if (!res.writableFinished) request.gone();
+    });
+  }
   const response = answer instanceof Promise ? await answer : answer;
   if (shared.isStopped) res.shouldKeepAlive = false;
   request.release();

@@ -21,6 +21,7 @@ export class UwsRequest implements HttpRequest {
   readonly #stallMs: number;
   #body: IncomingBody | undefined;
   #isReleased = false;
+  #onGone: (() => void)[] | undefined;
 
   constructor(res: UwsHttpResponse, req: UwsHttpRequest, isUpgrade: boolean, stallMs: number) {
     this.#res = res;
@@ -105,6 +106,12 @@ export class UwsRequest implements HttpRequest {
     return body;
   }
 
+  onGone(listener: () => void): void {
+    this.#onGone ??= [];
+    this.#onGone.push(listener);
+    if (this.isAborted) this.#tellGone();
+  }
+
   /** Reads everything while uWS still has it. */
   keep(): void {
     void (this.method + this.path + this.query + this.host + this.remoteAddress());
@@ -114,6 +121,11 @@ export class UwsRequest implements HttpRequest {
   abort(): void {
     this.isAborted = true;
     this.#body?.abort();
+    this.#tellGone();
+  }
+
+  #tellGone(): void {
+    for (const listener of this.#onGone?.splice(0) ?? []) listener();
   }
 
   /** Called right before the response is written: uWS has its own rules for what still comes then. */

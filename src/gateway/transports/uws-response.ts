@@ -11,7 +11,7 @@ import type { UwsHttpResponse } from './uws-types.ts';
 export function isStreamed(response: HttpResponse, isHead: boolean): response is StreamedResponse {
   const { body, status } = response;
   if (typeof body === 'string' || body instanceof Uint8Array) return false;
-  return body.length > 0 && !isHead && !isBodiless(status);
+  return body.length !== 0 && !isHead && !isBodiless(status);
 }
 
 export type StreamedResponse = HttpResponse & { readonly body: StreamedBody };
@@ -21,13 +21,17 @@ export function writeWhole(res: UwsHttpResponse, response: HttpResponse, isHead:
   writeHead(res, response);
   if (isBodiless(status)) res.endWithoutBody();
   // `endWithoutBody(length)` leaves the response open in uWS 20: the header is written by hand.
-  else if (isHead) res.writeHeader('Content-Length', String(lengthOf(body))).endWithoutBody();
-  else res.end(typeof body === 'string' || body instanceof Uint8Array ? body : '');
+  else if (isHead) {
+    const length = lengthOf(body);
+    if (length !== undefined) res.writeHeader('Content-Length', String(length));
+    res.endWithoutBody();
+  } else res.end(typeof body === 'string' || body instanceof Uint8Array ? body : '');
 }
 
 /** The response needs its abort handler already; it calls `abort` of the pump. */
 export function pumpTo(res: UwsHttpResponse, response: StreamedResponse, stallMs: number): BodyPump {
-  const pump: BodyPump = new BodyPump(response.body, new UwsSink(res, response, () => pump), stallMs);
+  const Sink = response.body.length === undefined ? UwsChunkSink : UwsSink;
+  const pump: BodyPump = new BodyPump(response.body, new Sink(res, response, () => pump), stallMs);
   return pump;
 }
 
@@ -69,7 +73,7 @@ class UwsSink implements BodySink {
   }
 
   #tryEnd(piece: Uint8Array): boolean {
-    const [wasTaken, isComplete] = this.#res.tryEnd(piece, this.#response.body.length);
+    const [wasTaken, isComplete] = this.#res.tryEnd(piece, this.#response.body.length ?? 0);
     if (isComplete) this.#isGone = true;
     return wasTaken || isComplete;
   }
@@ -88,6 +92,56 @@ class UwsSink implements BodySink {
   }
 }
 
+/**
+ * For a body whose length nobody knows. What does not fit uWS keeps itself; it asks for more when the client reads on, and
+ * sends what it keeps with the next chunk or the end.
+ */
+class UwsChunkSink implements BodySink {
+  readonly #res: UwsHttpResponse;
+  readonly #response: StreamedResponse;
+  readonly #pump: () => BodyPump;
+  #isBegun = false;
+  #isGone = false;
+
+  constructor(res: UwsHttpResponse, response: StreamedResponse, pump: () => BodyPump) {
+    this.#res = res;
+    this.#response = response;
+    this.#pump = pump;
+  }
+
+  write(piece: Uint8Array): boolean {
+    let wasTaken = false;
+    this.#res.cork(() => {
+      this.#begin();
+      wasTaken = this.#res.write(piece);
+    });
+    return wasTaken;
+  }
+
+  end(): void {
+    this.#isGone = true;
+    this.#res.cork(() => {
+      this.#begin();
+      this.#res.end();
+    });
+  }
+
+  cut(): void {
+    if (!this.#isGone) this.#res.close();
+  }
+
+  #begin(): void {
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    writeHead(this.#res, this.#response);
+    // Without a handler uWS would send the rest by itself, and cut a stream that is silent for 10 s after that.
+    this.#res.onWritable(() => {
+      this.#pump().drained();
+      return true;
+    });
+  }
+}
+
 function writeHead(res: UwsHttpResponse, { status, headers }: HttpResponse): void {
   if (status !== 200) res.writeStatus(toStatusLine(status));
   for (const name in headers) {
@@ -96,7 +150,7 @@ function writeHead(res: UwsHttpResponse, { status, headers }: HttpResponse): voi
   }
 }
 
-function lengthOf(body: HttpResponse['body']): number {
+function lengthOf(body: HttpResponse['body']): number | undefined {
   if (typeof body === 'string') return Buffer.byteLength(body);
   return body.length;
 }

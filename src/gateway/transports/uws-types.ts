@@ -63,6 +63,8 @@ export interface UwsHttpResponse {
   pause(): void;
   /** Reads on, and starts that clock anew: never call it once the whole body is there. */
   resume(): void;
+  /** One chunk of a body without a length. False: uWS keeps what did not fit, and sends it with the next one or the end. */
+  write(piece: Uint8Array): boolean;
   /** Writes what fits; of the rest one is told by `onWritable`. [all was taken, the response is complete and gone] */
   tryEnd(piece: Uint8Array, bodyBytes: number): [boolean, boolean];
   /** `offset` counts the bytes of the body that were taken. The answer says whether all was taken this time. */
