@@ -10,13 +10,16 @@ import { startFleet } from '../fixtures/fleet-process.ts';
 const DEADLINE_MS = 20_000;
 const POLL_MS = 10;
 
-async function ask(url: string, method = 'GET', body?: unknown): Promise<{ status: number; json: never }> {
+/** Fields of any answer. */
+type Answer = { tasks: TaskInfo[]; runs: TaskRun[]; code?: string } & TaskInfo & TaskRun & CronAnswer;
+
+async function ask(url: string, method = 'GET', body?: unknown): Promise<{ status: number; json: Answer }> {
   const init =
     body === undefined
       ? { method }
       : { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   const response = await fetch(url, init);
-  return { status: response.status, json: (await response.json()) as never };
+  return { status: response.status, json: (await response.json()) as Answer };
 }
 
 /** Asks until there is an answer that will do. */
@@ -50,7 +53,7 @@ scheduler:
 `,
   });
   const url = () => fleet.agent('a1').url;
-  const [task] = (await ask(`${url()}/api/scheduled-tasks`)).json.tasks as TaskInfo[];
+  const [task] = (await ask(`${url()}/api/scheduled-tasks`)).json.tasks;
   assert.ok(task);
   assert.deepEqual([task.source, task.enabled, task.next_run], ['yaml', false, null]);
   const running = await inState(url(), task.id, 'running');
@@ -80,7 +83,7 @@ dream_mode: { enabled: true }
   });
   const { url } = fleet.agent('a1');
   const tasks = `${url}/api/scheduled-tasks`;
-  const [morning] = (await ask(tasks)).json.tasks as TaskInfo[];
+  const [morning] = (await ask(tasks)).json.tasks;
   assert.ok(morning?.next_run);
   assert.equal((await ask(`${tasks}/${morning.id}`, 'PATCH', { enabled: false })).status, 409);
   assert.equal((await ask(`${tasks}/${morning.id}`, 'DELETE')).status, 409);
@@ -91,13 +94,13 @@ dream_mode: { enabled: true }
     prompt: 'Say good night.',
   });
   assert.equal(created.status, 201);
-  const late = created.json as TaskInfo;
+  const late = created.json;
   assert.deepEqual([late.source, late.enabled, late.run_once, late.timezone], ['rest', true, false, null]);
   assert.deepEqual((await ask(`${tasks}/${late.id.slice(0, 8)}`)).json, late);
   const patch = { enabled: false, prompt: 'Say it twice.' };
-  const patched = (await ask(`${tasks}/${late.id}`, 'PATCH', patch)).json as TaskInfo;
+  const patched = (await ask(`${tasks}/${late.id}`, 'PATCH', patch)).json;
   assert.deepEqual([patched.enabled, patched.prompt, patched.next_run], [false, 'Say it twice.', null]);
-  const enabled = (await ask(`${tasks}?enabled_only=true`)).json.tasks as TaskInfo[];
+  const enabled = (await ask(`${tasks}?enabled_only=true`)).json.tasks;
   assert.deepEqual(
     enabled.map(({ name }) => name),
     ['morning'],
@@ -106,10 +109,7 @@ dream_mode: { enabled: true }
   const run = await ask(`${tasks}/${late.id}/run`, 'POST');
   assert.equal(run.status, 202);
   const done = await inState(url, late.id, 'done');
-  assert.deepEqual(
-    [done.id, done.cause, done.text],
-    [(run.json as TaskRun).id, 'manual', 'echo: Say it twice.'],
-  );
+  assert.deepEqual([done.id, done.cause, done.text], [run.json.id, 'manual', 'echo: Say it twice.']);
   assert.deepEqual((await ask(`${tasks}/${late.id}`, 'DELETE')).json, { ok: true, id: late.id });
   assert.equal((await ask(`${tasks}/${late.id}/runs`)).status, 404);
 
@@ -131,7 +131,7 @@ async function refusals(url: string): Promise<void> {
   }
   const describe = async (query: string) => {
     const { status, json } = await ask(`${url}/api/cron/describe?${query}`);
-    return { status, answer: json as CronAnswer };
+    return { status, answer: json };
   };
   const { status, answer } = await describe(
     `count=2&timezone=UTC&expression=${encodeURIComponent('0 7 1 1 *')}`,
