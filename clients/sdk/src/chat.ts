@@ -17,6 +17,7 @@ export interface ChatOptions {
   readonly token?: string | undefined;
   /** Who this is; under it the agent keeps what was missed. Default: a new one for each chat. */
   readonly clientId?: string;
+  /** With `delta` and `resume`, pieces of an answer go on over the next connection where they were cut off. */
   readonly capabilities?: readonly string[];
   /** A class like the browser's, where there is none. */
   readonly WebSocket?: unknown;
@@ -65,6 +66,7 @@ export class Chat {
   readonly #ready = createSettle<FrameOf<'auth_ok'>>();
   #state: ChatState = 'connecting';
   #limits: Readonly<Record<string, number>> = {};
+  #canResume = false;
   /** Of this connection: what was missed has come, new messages may go out. */
   #isSynced = false;
 
@@ -158,6 +160,7 @@ export class Chat {
     switch (frame.type) {
       case 'auth_ok':
         this.#limits = frame.limits ?? {};
+        this.#canResume = frame.capabilities?.includes('resume') ?? false;
         return this.#ready.resolve(frame);
       case 'auth_error':
         return this.#end('refused', new AgentError(frame.reason, { code: frame.code }));
@@ -172,7 +175,10 @@ export class Chat {
 
   #sync(): void {
     this.#isSynced = true;
-    for (const turn of this.#turns.values()) if (!turn.isAccepted) this.#sendMessage(turn);
+    for (const turn of this.#turns.values()) {
+      if (!turn.isAccepted) this.#sendMessage(turn);
+      else if (this.#canResume) this.#socket.send(turn.resumeFrame());
+    }
     this.#setState('open');
   }
 

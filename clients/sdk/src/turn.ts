@@ -5,7 +5,7 @@ import { AgentError } from './errors.ts';
 export type FrameOf<T extends ServerFrame['type']> = Extract<ServerFrame, { type: T }>;
 export type ResponseFrame = FrameOf<'response'>;
 /** What a turn tells before its end. */
-export type TurnUpdate = FrameOf<'queued' | 'status' | 'delta'>;
+export type TurnUpdate = FrameOf<'queued' | 'status' | 'delta' | 'tool'>;
 
 export interface Turn {
   /** Idempotency key of the message: however often it is sent, it runs once. */
@@ -32,7 +32,7 @@ export class PendingTurn implements Turn {
   readonly #accepted = createSettle<string>();
   readonly #response = createSettle<ResponseFrame>();
   readonly #listeners = new Set<(update: TurnUpdate) => void>();
-  #isAccepted = false;
+  #turnId: string | undefined;
   #deltas = 0;
 
   constructor(message: { readonly id: string; readonly session_id: string; readonly text: string }) {
@@ -51,7 +51,13 @@ export class PendingTurn implements Turn {
 
   /** Some frame has spoken of it: it need not be sent again. */
   get isAccepted(): boolean {
-    return this.#isAccepted;
+    return this.#turnId !== undefined;
+  }
+
+  /** What asks the agent to go on telling of it, behind the last piece that came; only of one that it knows. */
+  resumeFrame(): string {
+    const [session_id, after_seq, turn_id] = [this.sessionId, this.#deltas, this.#turnId];
+    return JSON.stringify({ type: 'resume', session_id, after_seq, turn_id });
   }
 
   onUpdate(listener: (update: TurnUpdate) => void): () => void {
@@ -71,6 +77,7 @@ export class PendingTurn implements Turn {
         return false;
       case 'queued':
       case 'status':
+      case 'tool':
         this.#tell(frame);
         return false;
       case 'response':
@@ -90,7 +97,7 @@ export class PendingTurn implements Turn {
   }
 
   #accept(turnId: string): void {
-    this.#isAccepted = true;
+    this.#turnId = turnId;
     this.#accepted.resolve(turnId);
   }
 
