@@ -6,12 +6,13 @@
 import type { ClientKey, SessionId } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
 import type { WorkerInit } from '../contract/worker-protocol.ts';
+import type { SessionService } from '../gateway/services/session-service.ts';
 import type { ApprovalService } from '../gateway/ws/approval-service.ts';
 import type { Log } from '../logging/log.ts';
 import type { ModelProvider } from '../models/provider.ts';
 import { type Database, withStorageErrors } from '../storage/database.ts';
 import type { Journal } from '../storage/journal.ts';
-import { createSessionRecords, type SessionRecords } from '../storage/session-records.ts';
+import { createSessionRecords } from '../storage/session-records.ts';
 import { createTurnSteps, type TurnSteps } from '../storage/turn-steps.ts';
 import type { Approvals } from '../tools/approvals.ts';
 import type { ScheduleService } from '../tools/schedule-tools.ts';
@@ -46,7 +47,8 @@ export interface MindSurroundings {
 
 export interface AgentMind extends Mind {
   readonly steps: TurnSteps;
-  readonly sessions: SessionRecords;
+  /** For the routes. */
+  readonly sessions: SessionService;
   readonly approvals: ApprovalService;
   cutMemory(clientKey: string, sessionId: SessionId | undefined, turnId: number): void;
   /** Before the first turn. */
@@ -86,7 +88,13 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
   };
 
   return {
-    ...{ steps, sessions },
+    steps,
+    sessions: lateSessions(async () => {
+      const { createSessionService } = await import('./session-service.ts');
+      return createSessionService(sessions, dbPath, () => {
+        hasModels = true;
+      });
+    }),
     takes: (turn) => {
       if (!isEcho) return true;
       // A client that resumes gets its pieces from the journal, whoever speaks them.
@@ -111,6 +119,15 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
       around = surroundings;
     },
     stop: () => opened?.stop(),
+  };
+}
+
+function lateSessions(load: () => Promise<SessionService>): SessionService {
+  return {
+    list: async (...asked) => (await load()).list(...asked),
+    history: async (...asked) => (await load()).history(...asked),
+    setModel: async (...asked) => (await load()).setModel(...asked),
+    remove: async (...asked) => (await load()).remove(...asked),
   };
 }
 

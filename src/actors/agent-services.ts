@@ -14,6 +14,7 @@ import { createModel, modelLabel } from '../models/registry.ts';
 import type { UsageLedger } from '../usage/ledger.ts';
 import type { Prices } from '../usage/prices.ts';
 import type { AgentMcp } from './agent-mcp.ts';
+import type { AgentMind } from './agent-mind.ts';
 import type { AgentSchedule } from './agent-schedule.ts';
 import { type AgentVault, createAgentVault } from './agent-vault.ts';
 import { createConfigService } from './config-service.ts';
@@ -28,6 +29,7 @@ export interface ServiceParts {
   readonly log: EventLog;
   readonly mcp: AgentMcp;
   readonly schedule: AgentSchedule;
+  readonly mind: Pick<AgentMind, 'sessions'>;
   readonly ledger: UsageLedger;
   readonly prices: Prices;
 }
@@ -80,6 +82,7 @@ export function createServices(
     models: createModels(parts, config),
     usage: parts.ledger,
     tasks: schedule.service,
+    sessions: parts.mind.sessions,
     resources,
     requestRestart: (by) => {
       if (agent.state() === 'draining') {

@@ -52,6 +52,7 @@ export const ERRORS = {
   'storage.unavailable': { status: 503, retryable: true },
   'host.unavailable': { status: 503, retryable: true },
   // How a turn can end other than well
+  'session.not_found': { status: 404, retryable: false },
   'turn.cancelled': { status: 499, retryable: true },
   'turn.interrupted': { status: 500, retryable: true },
   'turn.dropped': { status: 499, retryable: true },

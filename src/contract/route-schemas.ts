@@ -12,6 +12,7 @@ import { FILE_SCHEMAS } from './schemas/files.ts';
 import { LOG_SCHEMAS } from './schemas/logs.ts';
 import { MCP_SCHEMAS } from './schemas/mcp.ts';
 import { MODEL_SCHEMAS } from './schemas/models.ts';
+import { SESSION_SCHEMAS } from './schemas/sessions.ts';
 import { TASK_SCHEMAS } from './schemas/tasks.ts';
 import { USAGE_SCHEMAS } from './schemas/usage.ts';
 import { VAULT_SCHEMAS } from './schemas/vault.ts';
@@ -26,6 +27,7 @@ export const ROUTE_SCHEMAS = {
   ...MODEL_SCHEMAS,
   ...USAGE_SCHEMAS,
   ...TASK_SCHEMAS,
+  ...SESSION_SCHEMAS,
   ...VAULT_SCHEMAS,
 } as const satisfies RouteSchemas<Routes>;
 

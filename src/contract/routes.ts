@@ -10,6 +10,7 @@ import { FILE_ROUTES } from './routes/files.ts';
 import { LOG_ROUTES } from './routes/logs.ts';
 import { MCP_ROUTES } from './routes/mcp.ts';
 import { MODEL_ROUTES } from './routes/models.ts';
+import { SESSION_ROUTES } from './routes/sessions.ts';
 import { TASK_ROUTES } from './routes/tasks.ts';
 import { USAGE_ROUTES } from './routes/usage.ts';
 import { VAULT_ROUTES } from './routes/vault.ts';
@@ -24,6 +25,7 @@ export const ROUTES = defineRoutes({
   ...MODEL_ROUTES,
   ...USAGE_ROUTES,
   ...TASK_ROUTES,
+  ...SESSION_ROUTES,
   ...VAULT_ROUTES,
 });
 

@@ -5,6 +5,7 @@ import type { LogService } from './services/log-service.ts';
 import type { McpService } from './services/mcp-service.ts';
 import type { ModelsService } from './services/models-service.ts';
 import type { ResourceEvents } from './services/resource-events.ts';
+import type { SessionService } from './services/session-service.ts';
 import type { TaskService } from './services/task-service.ts';
 import type { UploadService } from './services/upload-service.ts';
 import type { UsageService } from './services/usage-service.ts';
@@ -22,6 +23,7 @@ export interface AgentServices {
   readonly config: ConfigService;
   readonly vault: VaultService;
   readonly tasks: TaskService;
+  readonly sessions: SessionService;
   readonly uploads: UploadService;
   readonly logs: LogService;
   readonly mcp: McpService;

@@ -38,13 +38,17 @@ export interface NewMemory extends RememberedTurn {
   readonly title: string;
 }
 
+export interface TurnRange {
+  readonly afterTurn: number;
+  readonly beforeTurn: number;
+  readonly tokensMax: number;
+  readonly turnsMax?: number;
+}
+
 export interface SessionRecords {
   state(sessionId: SessionId): SessionState;
   /** Newest first: as many as `tokensMax` holds, none up to `afterTurn`, none from `beforeTurn` on. */
-  turns(
-    sessionId: SessionId,
-    range: { readonly afterTurn: number; readonly beforeTurn: number; readonly tokensMax: number },
-  ): readonly RememberedTurn[];
+  turns(sessionId: SessionId, range: TurnRange): readonly RememberedTurn[];
   /** Tokens of all turns behind `afterTurn`. */
   tokensBehind(sessionId: SessionId, afterTurn: number): number;
   /** To be called in a transaction of the journal. */
@@ -127,7 +131,7 @@ export function createSessionRecords(db: Database, clock: Clock): SessionRecords
       const found = sql().turns.iterate(keyOf(sessionId), range.afterTurn, range.beforeTurn);
       for (const row of found as IterableIterator<RememberedTurn>) {
         tokens += row.tokens;
-        if (tokens > range.tokensMax) break;
+        if (tokens > range.tokensMax || rows.length === range.turnsMax) break;
         rows.push(row);
       }
       return rows;

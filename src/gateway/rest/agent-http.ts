@@ -10,6 +10,7 @@ import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
 import { mcpHandlers } from './mcp.ts';
 import { modelHandlers } from './models.ts';
+import { sessionHandlers } from './sessions.ts';
 import { taskHandlers } from './tasks.ts';
 import { usageHandlers } from './usage.ts';
 import { vaultHandlers } from './vault.ts';
@@ -33,6 +34,7 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
       ...modelHandlers,
       ...usageHandlers,
       ...taskHandlers,
+      ...sessionHandlers,
       ...vaultHandlers,
     },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,
