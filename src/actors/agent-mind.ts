@@ -87,6 +87,14 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
     return hasModels && sessions.state(sessionId).model !== undefined;
   };
 
+  const needsThought = (turn: Turn): boolean => {
+    if (!isEcho) return true;
+    // A client that resumes gets its pieces from the journal, whoever speaks them.
+    if (turn.outlet?.wantsResume === true || turn.text.includes('/tool ') || hasOwnModel(turn)) return true;
+    if (!turn.isRecovered) return false;
+    return steps.stepsOf(turn.rowId).length > 0 || steps.deltasOf(turn.rowId, 0).length > 0;
+  };
+
   return {
     steps,
     sessions: lateSessions(async () => {
@@ -96,12 +104,12 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
       });
     }),
     takes: (turn) => {
-      if (!isEcho) return true;
-      // A client that resumes gets its pieces from the journal, whoever speaks them.
-      if (turn.outlet?.wantsResume === true || turn.text.includes('/tool ') || hasOwnModel(turn)) return true;
-      return (
-        turn.isRecovered && (steps.stepsOf(turn.rowId).length > 0 || steps.deltasOf(turn.rowId, 0).length > 0)
-      );
+      try {
+        return needsThought(turn);
+      } catch {
+        // The database is locked just now: whoever thinks says so.
+        return true;
+      }
     },
     open: async () => {
       opening ??= load().catch((error: unknown) => {
