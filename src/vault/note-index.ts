@@ -2,6 +2,8 @@
  * What the index of a vault answers. It is derived from the files and may be thrown away at any time; whoever holds it
  * reconciles `files()` with the disk and applies the difference.
  */
+import { randomInt } from 'node:crypto';
+import { AppError } from '../contract/errors.ts';
 import { type IndexDatabase, openIndexDatabase, withIndexErrors } from './index-schema.ts';
 import { folderOf, type NoteLookup, resolveTarget } from './link-resolution.ts';
 import {
@@ -166,15 +168,22 @@ export function openNoteIndex({ file, discard = false }: NoteIndexOptions): Note
     return withIndexErrors(file, () => createNoteIndex(db, file));
   } catch (error) {
     db.close();
+    // Its first page was whole, what lies behind it is not.
+    if (!discard && isCorrupt(error)) return openNoteIndex({ file, discard: true });
     throw error;
   }
+}
+
+export function isCorrupt(error: unknown): boolean {
+  return AppError.is(error) && error.code === 'storage.corrupt';
 }
 
 function createNoteIndex(db: IndexDatabase, file: string): NoteIndex {
   const guard = <A extends unknown[], R>(work: (...args: A) => R) => {
     return (...args: A): R => withIndexErrors(file, () => work(...args));
   };
-  let version = 1;
+  // The next index of the same vault must not give other answers the versions of this one.
+  let version = randomInt(2 ** 40);
   const lookup = createNoteLookup(db);
   const write = createNoteWriter(db, lookup);
   const list = createNoteLists(db);

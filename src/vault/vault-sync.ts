@@ -7,7 +7,7 @@ import type { Clock, TimerHandle } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
 import type { Log } from '../logging/log.ts';
-import type { IndexedFile, NoteChange, NoteIndex } from './note-index.ts';
+import { type IndexedFile, isCorrupt, type NoteChange, type NoteIndex } from './note-index.ts';
 import { isNoteName, isServed } from './note-path.ts';
 import { type Found, lookAt } from './vault-look.ts';
 import type { VaultRoot } from './vault-root.ts';
@@ -28,7 +28,10 @@ export interface VaultSyncOptions {
 }
 
 export interface VaultSync {
+  /** Throws `vault.unavailable` between the end of a damaged index and the begin of the next. */
   index(): NoteIndex;
+  /** Somebody met damage in it: it is made anew from the files. */
+  damaged(): void;
   /** The index equals the files, as far as is known. */
   isReady(): boolean;
   /** Resolves when it does, or with false when that takes longer. */
@@ -72,6 +75,7 @@ class Sync implements VaultSync {
   /** Paths of our own writes while the reader was at work. */
   readonly #touched = new Set<string>();
   #wantsScan = true;
+  #isDamaged = false;
   #isReady = false;
   #isClosed = false;
   #running: Promise<void> | undefined;
@@ -94,7 +98,15 @@ class Sync implements VaultSync {
   }
 
   index(): NoteIndex {
-    return this.#index;
+    if (!this.#isDamaged) return this.#index;
+    const message = 'The index of the vault was damaged and is made anew: try again in a moment';
+    throw new AppError('vault.unavailable', message);
+  }
+
+  damaged(): void {
+    this.#isDamaged = true;
+    this.#isReady = false;
+    this.#kick();
   }
 
   isReady(): boolean {
@@ -120,6 +132,7 @@ class Sync implements VaultSync {
       this.#index.apply(changes);
     } catch (error) {
       this.#failed(error);
+      if (isCorrupt(error)) this.damaged();
       this.look(changes.map(({ path }) => path));
     }
     if (this.#watching === 'absent') void this.#watch().then(() => this.#rescan());
@@ -190,15 +203,16 @@ class Sync implements VaultSync {
     if (this.#isClosed || this.#running !== undefined || this.#watching === 'asking') return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#wantsScan || this.#dirty.size > 0) this.#kick();
+      if (this.#hasWork()) this.#kick();
       else this.#settle();
     });
   }
 
   async #run(): Promise<void> {
-    while (!this.#isClosed && (this.#wantsScan || this.#dirty.size > 0)) {
+    while (!this.#isClosed && this.#hasWork()) {
       try {
-        if (this.#wantsScan) await this.#scan();
+        if (this.#isDamaged) this.#beginAnew();
+        else if (this.#wantsScan) await this.#scan();
         else await this.#readSome();
         this.#hasFailed = false;
         this.#retryMs = RETRY_MS[0];
@@ -207,6 +221,18 @@ class Sync implements VaultSync {
       }
     }
     if (!this.#isClosed) this.#isReady = true;
+  }
+
+  #hasWork(): boolean {
+    return this.#isDamaged || this.#wantsScan || this.#dirty.size > 0;
+  }
+
+  /** May throw, as a full disk does: then it is tried again. */
+  #beginAnew(): void {
+    this.#index.close();
+    this.#index = this.#options.openIndex(true);
+    this.#isDamaged = false;
+    this.#wantsScan = true;
   }
 
   #settle(): void {
@@ -220,13 +246,11 @@ class Sync implements VaultSync {
     this.#hasFailed = true;
   }
 
-  /** A full disk, another program's lock, no descriptors left: later. A damaged index: from the files, now. */
+  /** A full disk, another program's lock, no descriptors left: later. A damaged index is made anew. */
   async #recover(error: unknown): Promise<void> {
     this.#failed(error);
-    if (AppError.is(error) && error.code === 'storage.corrupt') {
-      this.#index.close();
-      this.#index = this.#options.openIndex(true);
-      this.#wantsScan = true;
+    if (isCorrupt(error)) {
+      this.#isDamaged = true;
       this.#isReady = false;
     }
     const { clock } = this.#options;

@@ -13,6 +13,7 @@ import type { Log } from '../logging/log.ts';
 import { createKeyedLocks } from './keyed-locks.ts';
 import { createNoteFiles, type NoteFile, type NoteFiles, type Precondition, toText } from './note-files.ts';
 import {
+  isCorrupt,
   type LinkEdit,
   type ListOptions,
   type NoteChange,
@@ -109,14 +110,14 @@ class OpenVault {
 
   async search(query: string, limit: number) {
     const sync = await this.#waited();
-    const results = query.trim() === '' ? [] : sync.index().search(query, { limit });
+    const results = query.trim() === '' ? [] : this.#ask(sync, (index) => index.search(query, { limit }));
     return { results: results.map((hit) => ({ ...hit, tags: [...hit.tags] })), ...flagOf(sync) };
   }
 
   async backlinks(given: string, limit: number) {
     const path = await this.#root.locate(toNotePath(given));
     const sync = await this.#waited();
-    const found = sync.index().backlinks(path).slice(0, limit);
+    const found = this.#ask(sync, (index) => index.backlinks(path)).slice(0, limit);
     return {
       backlinks: found.map(({ source, kind, target }) => ({ path: source, kind, target })),
       ...flagOf(sync),
@@ -170,12 +171,11 @@ class OpenVault {
       throw new AppError('vault.unavailable', message);
     }
     const from = await this.#root.locate(wantedFrom);
-    const planned = updateLinks
-      ? sync.index().renamePlan(from, await this.#locateNew(wantedFrom, wantedTo))
-      : [];
+    const to = await this.#locateNew(wantedFrom, wantedTo);
+    const planned = updateLinks ? this.#ask(sync, (index) => index.renamePlan(from, to)) : [];
     const moved = await this.#files.move(wantedFrom, wantedTo);
-    const note = isNoteName(moved.to) ? await this.#files.read(moved.to) : undefined;
-    this.#wrote([{ kind: 'delete', path: moved.from }, ...(note === undefined ? [] : [toChange(note)])]);
+    this.#wrote([{ kind: 'delete', path: moved.from }]);
+    await this.#cameTo(moved.to);
     this.#options.onChange('deleted', moved.from);
     this.#options.onChange('created', moved.to);
     const [updated, failed]: [string[], string[]] = [[], []];
@@ -218,7 +218,7 @@ class OpenVault {
       id,
       given === undefined ? undefined : await this.#checked(given),
     );
-    this.#sync?.look([path]);
+    await this.#cameTo(path);
     this.#options.onChange('created', path);
     return { path };
   }
@@ -269,15 +269,38 @@ class OpenVault {
 
   async #encoded(answer: (index: NoteIndex) => Buffer): Promise<{ json: Uint8Array; etag: string }> {
     const sync = await this.#waited();
-    const json = answer(sync.index());
-    const etag = `${this.#era}-${sync.index().version()}`;
+    const [json, version] = this.#ask(sync, (index) => [answer(index), index.version()]);
+    const etag = `${this.#era}-${version}`;
     if (sync.isReady()) return { json, etag };
     return { json: Buffer.concat([json.subarray(0, -1), INDEXING]), etag: `${etag}-i` };
+  }
+
+  /** Damage in the middle of the file shows only when somebody reads just there. */
+  #ask<T>(sync: VaultSync, question: (index: NoteIndex) => T): T {
+    try {
+      return question(sync.index());
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      this.#options.log.warn('vault.index_failed', { error });
+      sync.damaged();
+      return question(sync.index());
+    }
   }
 
   #wrote(changes: readonly NoteChange[]): void {
     const notes = changes.filter(({ path }) => isNoteName(path));
     if (notes.length > 0) this.#sync?.apply(notes);
+  }
+
+  /** It is there whatever reading it says: too large a note is listed without its words. */
+  async #cameTo(path: string): Promise<void> {
+    if (!isNoteName(path) || this.#sync === undefined) return;
+    try {
+      this.#wrote([toChange(await this.#files.read(path))]);
+    } catch (error) {
+      if (!AppError.is(error)) throw error;
+      this.#sync.look([path]);
+    }
   }
 
   async #locateNew(from: string, to: string): Promise<string> {

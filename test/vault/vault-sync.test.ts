@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import { filesBelow, openTestVault, type TestVault, tempFolder } from '../fixtures/open-vault.ts';
 
 const same = (expected: readonly string[]) => (found: readonly string[]) =>
@@ -115,6 +116,58 @@ test('an index that is damaged is made anew from the notes', async (t) => {
   assert.deepEqual(await after.paths(), ['a.md']);
 });
 
+test('an index whose first page is whole and the rest is not is made anew, too', async (t) => {
+  const dir = await tempFolder(t);
+  const before = await openTestVault(t, { dir });
+  await writeFile(join(before.root, 'a.md'), 'alpha');
+  await opened(before);
+  await before.vault.close();
+  const bytes = await readFile(join(dir, 'vault-index.db'));
+  await writeFile(join(dir, 'vault-index.db'), bytes.fill(0xaa, 4_096));
+  const after = await openTestVault(t, { dir });
+  await opened(after);
+  assert.deepEqual(await after.paths(), ['a.md']);
+});
+
+/** Behind the back of whoever has it open: all but the first page, which stays what it was. */
+async function damage(dir: string): Promise<void> {
+  const file = join(dir, 'vault-index.db');
+  const db = new Database(file);
+  // After a write by somebody else nobody trusts the pages that he remembers.
+  db.exec('UPDATE notes SET size = size + 1');
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  db.close();
+  const { size } = await stat(file);
+  const handle = await open(file, 'r+');
+  await handle.write(Buffer.alloc(size - 4_096, 0xaa), 0, size - 4_096, 4_096);
+  await handle.close();
+}
+
+test('damage that a search meets while the agent runs costs nobody an error, and is mended', async (t) => {
+  const one = await openTestVault(t);
+  await writeFile(join(one.root, 'a.md'), 'alpha');
+  await opened(one);
+  const { etag } = await one.vault.list({ limit: 10, offset: 0 });
+  await damage(one.dir);
+  await one.vault.search('alpha', 10);
+  await one.finds('alpha', 1);
+  assert.notEqual((await one.vault.list({ limit: 10, offset: 0 })).etag, etag);
+});
+
+test('an index that cannot be made anew yet is made anew later, and meanwhile clients are told to wait', async (t) => {
+  const one = await openTestVault(t);
+  await writeFile(join(one.root, 'a.md'), 'alpha');
+  await opened(one);
+  await damage(one.dir);
+  const file = join(one.dir, 'vault-index.db');
+  await rename(file, `${file}.away`);
+  await mkdir(file);
+  await assert.rejects(one.vault.search('alpha', 10), { code: 'vault.unavailable' });
+  await rm(file, { recursive: true });
+  assert.equal(await one.vault.ready(30_000), true);
+  await one.finds('alpha', 1);
+});
+
 test('a vault that is not there yet is empty, and is followed once it is', async (t) => {
   const one = await openTestVault(t, { hasNoFolder: true });
   assert.deepEqual(await one.paths(), []);
@@ -159,6 +212,28 @@ test('a note that is too large is listed and not searched', async (t) => {
     (await one.vault.search('needle', 10)).results.map(({ path }) => path),
     ['small.md'],
   );
+});
+
+test('a note that is too large to read can be renamed, and is listed where it is', async (t) => {
+  const one = await openTestVault(t, { noteBytes: 100, isWatched: false });
+  await writeFile(join(one.root, 'big.md'), 'needle '.repeat(20));
+  await writeFile(join(one.root, 'small.md'), '[[big]]');
+  await opened(one);
+  assert.deepEqual(await one.vault.rename('big.md', 'new.md', true), {
+    ...{ ok: true, from: 'big.md', path: 'new.md' },
+    ...{ updated: ['small.md'], failed: [] },
+  });
+  await one.listed(same(['new.md', 'small.md']));
+});
+
+test('a restored note is listed and found as soon as that is answered', async (t) => {
+  const one = await openTestVault(t, { isWatched: false });
+  await opened(one);
+  await one.vault.write('a.md', 'alpha');
+  const { trashId } = await one.vault.remove('a.md');
+  await one.vault.restore(trashId);
+  assert.deepEqual(await one.paths(), ['a.md']);
+  assert.equal((await one.vault.search('alpha', 10)).results.length, 1);
 });
 
 test('a file that is written all the time is right in the end', async (t) => {
