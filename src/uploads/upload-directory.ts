@@ -68,8 +68,12 @@ export class UploadDirectory {
   }
 
   async remove(ids: readonly string[]): Promise<void> {
-    for (const id of ids) await rm(join(this.#dir, id), { recursive: true, force: true });
-    this.#totalBytes = undefined;
+    for (const id of ids) {
+      const dir = join(this.#dir, id);
+      const bytes = await bytesUnder(dir);
+      await rm(dir, { recursive: true, force: true });
+      this.#give(bytes);
+    }
   }
 
   /** Removes what was uploaded before that time; the ids of what is gone. */

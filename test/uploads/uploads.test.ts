@@ -8,6 +8,7 @@ import { systemClock } from '../../src/contract/clock.ts';
 import { DEFAULT_LIMITS } from '../../src/contract/limits.ts';
 import { openDatabase } from '../../src/storage/database.ts';
 import { createFileRecords } from '../../src/storage/file-records.ts';
+import { UploadDirectory } from '../../src/uploads/upload-directory.ts';
 import { Uploads } from '../../src/uploads/uploads.ts';
 import { TRANSPORTS } from '../fixtures/both-transports.ts';
 import {
@@ -261,6 +262,26 @@ test('with a retention, what is older goes with its record; what lies beside it 
   await uploads.expire();
   assert.deepEqual(readdirSync(join(dir, 'uploads')).sort(), ['.incoming', fresh.id, 'mine'].sort());
   assert.deepEqual([records.find(old.id), records.find(fresh.id)?.filename], [undefined, 'fresh.txt']);
+});
+
+test('what is removed while an upload is under way does not make room for more than there is', async (t) => {
+  const limits = { ...DEFAULT_LIMITS, uploadTotalBytes: 100, uploadReserveBytes: 0 };
+  const directory = new UploadDirectory(join(await tempDir(t), 'uploads'), limits);
+  async function* bytes(length: number): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(length);
+  }
+  const first = await directory.begin(0);
+  await first.add('a', bytes(50));
+  const [a] = await first.commit();
+  const second = await directory.begin(0);
+  await second.add('b', bytes(30));
+  await directory.remove(['0'.repeat(32)]);
+  await assert.rejects(second.add('c', bytes(30)), { code: 'upload.too_large' });
+  await second.discard();
+  await directory.remove([String(a?.id)]);
+  const third = await directory.begin(100);
+  await third.add('d', bytes(100));
+  assert.equal((await third.commit()).length, 1);
 });
 
 test('without a retention nothing is ever removed', async (t) => {
