@@ -11,8 +11,11 @@ import type { AgentServices } from '../gateway/services.ts';
 import type { SocketHub } from '../gateway/ws/socket-hub.ts';
 import type { EventLog } from '../logging/event-log.ts';
 import { createModel, modelLabel } from '../models/registry.ts';
+import type { Database } from '../storage/database.ts';
+import type { Journal } from '../storage/journal.ts';
 import type { UsageLedger } from '../usage/ledger.ts';
 import type { Prices } from '../usage/prices.ts';
+import { type AgentCompletions, createAgentCompletions } from './agent-completions.ts';
 import type { AgentMcp } from './agent-mcp.ts';
 import type { AgentMind } from './agent-mind.ts';
 import type { AgentSchedule } from './agent-schedule.ts';
@@ -22,11 +25,15 @@ import type { FileServices } from './file-services.ts';
 import { createModelTest } from './model-test.ts';
 import { createModelsService } from './models-service.ts';
 import type { AgentPort } from './run-worker.ts';
+import type { TurnEngine } from './turns/turn-engine.ts';
 
 export interface ServiceParts {
   readonly agent: AgentPort;
   readonly clock: Clock;
   readonly log: EventLog;
+  readonly db: Database;
+  readonly journal: Journal;
+  readonly turns: TurnEngine;
   readonly mcp: AgentMcp;
   readonly schedule: AgentSchedule;
   readonly mind: Pick<AgentMind, 'sessions'>;
@@ -49,7 +56,7 @@ export function createServices(
   files: Pick<FileServices, 'uploads' | 'logs'>,
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
-): AgentServices & { readonly vault: AgentVault } {
+): AgentServices & { readonly vault: AgentVault; readonly completions: AgentCompletions } {
   const { agent, clock, log, mcp, schedule } = parts;
   const { init } = agent;
   const { settings } = init;
@@ -80,6 +87,7 @@ export function createServices(
     mcp,
     config,
     models: createModels(parts, config),
+    completions: createCompletions(parts),
     usage: parts.ledger,
     tasks: schedule.service,
     sessions: parts.mind.sessions,
@@ -92,6 +100,15 @@ export function createServices(
       agent.report({ type: 'worker.restartRequested', requestedBy: by });
     },
   };
+}
+
+function createCompletions({ agent, clock, log, db, journal, turns }: ServiceParts): AgentCompletions {
+  const { name, model } = agent.init.settings;
+  return createAgentCompletions({
+    ...{ agentName: name, settings: model, turns, journal, db, clock },
+    remembers: model.provider !== 'echo',
+    onDefect: (error, where) => log.error('server.defect', { where, error }),
+  });
 }
 
 function createModels(

@@ -277,7 +277,7 @@ async function serve(
   turns.recover();
   const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
-  const timers = [heartbeat, maintenance, parts.files, parts.schedule];
+  const timers = [heartbeat, maintenance, parts.files, parts.schedule, services.completions];
   parts.mcp.start();
   parts.schedule.start();
   const bridges = await startUserBridges(parts, port);

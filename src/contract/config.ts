@@ -14,6 +14,9 @@ import { LOCAL_VENDORS, VENDORS, WIRES } from './vendors.ts';
 import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
 
 /** What `model.provider` takes besides the names of `providers:`. */
+/** Vendors known by name that turn speech into text the way OpenAI does. */
+export const SPEECH_PROVIDERS = ['openai', 'groq'] as const;
+
 export const MODEL_PROVIDERS = [
   'echo',
   'claude-cli',
@@ -293,6 +296,9 @@ export const configSchema = section({
         error: 'a list with "{file}" in one of the arguments',
       })
       .nullish(),
+    /** One that speaks OpenAI's transcription: see `knownProvider`. */
+    provider: text().nullish(),
+    model_id: text().nullish(),
     timeout_ms: whole(1).nullish(),
   }).nullish(),
   supervisor: supervisor.nullish(),
@@ -302,18 +308,21 @@ export type Config = z.output<typeof configSchema>;
 
 /** Told beside whatever else is wrong, so it looks at what may not be valid. */
 function knownProvider(config: unknown, context: z.core.$RefinementCtx): void {
-  const { model, providers } = (config ?? {}) as Record<string, Record<string, unknown> | null | undefined>;
-  const name = model?.provider;
-  const known: readonly string[] = MODEL_PROVIDERS;
-  if (typeof name !== 'string' || known.includes(name) || Object.hasOwn(providers ?? {}, name)) return;
-  const message = `one of ${known.join(', ')}, or a name of providers`;
-  context.addIssue({
-    code: 'invalid_value',
-    values: [...known],
-    message,
-    path: ['model', 'provider'],
-    input: name,
-  });
+  const sections = (config ?? {}) as Record<string, Record<string, unknown> | null | undefined>;
+  const own = sections.providers ?? {};
+  for (const [section, known] of [
+    ['model', MODEL_PROVIDERS],
+    ['transcription', SPEECH_PROVIDERS],
+  ] as const) {
+    const name = sections[section]?.provider;
+    const values: readonly string[] = known;
+    if (typeof name !== 'string' || values.includes(name) || Object.hasOwn(own, name)) continue;
+    const message = `one of ${known.join(', ')}, or a name of providers`;
+    context.addIssue({
+      ...{ code: 'invalid_value', values: [...known], message },
+      ...{ path: [section, 'provider'], input: name },
+    });
+  }
 }
 
 function toText(value: unknown): unknown {

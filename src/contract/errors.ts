@@ -16,6 +16,7 @@ export const ERRORS = {
   'access.origin': { status: 403, retryable: false },
   'access.cross_site': { status: 403, retryable: false },
   'route.not_found': { status: 404, retryable: false },
+  'completion.not_found': { status: 404, retryable: false },
   'method.not_allowed': { status: 405, retryable: false },
   'message.id_reused': { status: 409, retryable: false },
   'body.too_large': { status: 413, retryable: false },
@@ -60,6 +61,7 @@ export const ERRORS = {
   'model.unavailable': { status: 501, retryable: false },
   'model.failed': { status: 502, retryable: true },
   // What a model provider can answer
+  'model.unknown': { status: 404, retryable: false },
   'model.unconfigured': { status: 422, retryable: false },
   'model.auth': { status: 502, retryable: false },
   'model.quota': { status: 502, retryable: false },

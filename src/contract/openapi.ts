@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { componentRef, type JsonSchema, toComponents } from './json-schema.ts';
+import { isOpenAiPath } from './openai-error.ts';
 import type { RequestHeader, Route, RouteTable } from './route.ts';
 
 /** The schemas of a route, its row no longer known. */
@@ -57,6 +58,7 @@ export interface OpenApiDocument {
 
 const DESCRIPTION = [
   'REST interface of one agent. Every error has the body `{error, code, details?}`; `code` tells what happened.',
+  'Under `/v1/` it has the shape of OpenAI, with the same codes.',
   'An unknown path is 404, a wrong method 405 with `Allow`. `HEAD` is answered as `GET` without the body, `OPTIONS`',
   'with 204 on any path. Fields that are not described here may be added to any answer at any time.',
 ].join(' ');
@@ -76,6 +78,7 @@ const HEADER_MEANINGS: Readonly<Record<RequestHeader, string>> = {
   'accept-encoding': 'Encodings the client can read',
   'content-length': 'Size of the body in bytes',
   'content-type': 'Type of the body, with its boundary where it has parts',
+  'idempotency-key': 'The same key with the same text is the same turn, however often it is asked for',
   'if-match': 'ETag of the version that the request is meant for; another one is refused',
   'if-none-match': 'ETag the client has; 304 while it is still the current one',
   'if-range': 'ETag of the version that `Range` is meant for',
@@ -114,6 +117,7 @@ export function toOpenApi({ version, routes, schemas }: OpenApiOptions): OpenApi
 }
 
 function tagOf({ path }: Route): string {
+  if (isOpenAiPath(path)) return 'openai';
   const [, , segment = ''] = path.split('/');
   return TAGS[segment] ?? segment;
 }

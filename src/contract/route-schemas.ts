@@ -12,6 +12,7 @@ import { FILE_SCHEMAS } from './schemas/files.ts';
 import { LOG_SCHEMAS } from './schemas/logs.ts';
 import { MCP_SCHEMAS } from './schemas/mcp.ts';
 import { MODEL_SCHEMAS } from './schemas/models.ts';
+import { OPENAI_SCHEMAS } from './schemas/openai.ts';
 import { SESSION_SCHEMAS } from './schemas/sessions.ts';
 import { TASK_SCHEMAS } from './schemas/tasks.ts';
 import { USAGE_SCHEMAS } from './schemas/usage.ts';
@@ -29,6 +30,7 @@ export const ROUTE_SCHEMAS = {
   ...TASK_SCHEMAS,
   ...SESSION_SCHEMAS,
   ...VAULT_SCHEMAS,
+  ...OPENAI_SCHEMAS,
 } as const satisfies RouteSchemas<Routes>;
 
 export type AgentRouteSchemas = typeof ROUTE_SCHEMAS;

@@ -34,6 +34,7 @@ export type RequestHeader =
   | 'accept-encoding'
   | 'content-length'
   | 'content-type'
+  | 'idempotency-key'
   | 'if-match'
   | 'if-none-match'
   | 'if-range'

@@ -10,6 +10,7 @@ import { FILE_ROUTES } from './routes/files.ts';
 import { LOG_ROUTES } from './routes/logs.ts';
 import { MCP_ROUTES } from './routes/mcp.ts';
 import { MODEL_ROUTES } from './routes/models.ts';
+import { OPENAI_ROUTES } from './routes/openai.ts';
 import { SESSION_ROUTES } from './routes/sessions.ts';
 import { TASK_ROUTES } from './routes/tasks.ts';
 import { USAGE_ROUTES } from './routes/usage.ts';
@@ -27,6 +28,7 @@ export const ROUTES = defineRoutes({
   ...TASK_ROUTES,
   ...SESSION_ROUTES,
   ...VAULT_ROUTES,
+  ...OPENAI_ROUTES,
 });
 
 export type Routes = typeof ROUTES;

@@ -53,9 +53,18 @@ export interface AgentSettings {
   readonly secrets: readonly string[];
 }
 
-export interface TranscriptionSettings {
+export type TranscriptionSettings = CommandTranscription | OnlineTranscription;
+
+export interface CommandTranscription {
   /** A program and its arguments; `{file}` stands for the file. It prints the text. */
   readonly command: readonly [string, ...string[]];
+  readonly timeoutMs: number;
+}
+
+export interface OnlineTranscription {
+  readonly baseUrl: string;
+  readonly apiKey: string | undefined;
+  readonly modelId: string;
   readonly timeoutMs: number;
 }
 

@@ -13,7 +13,7 @@ export function createGateway(http: HttpApp, hub: SocketHub): TransportApp {
       if (!('authenticated' in decision)) return { refuse: decision };
       if (!hub.hasRoom(decision.authenticated)) {
         const full = new AppError('sockets.full', 'Too many open connections; try again later');
-        return { refuse: errorResponse(full, request.origin) };
+        return { refuse: errorResponse(full, request.origin, request.path) };
       }
       return { accept: (peer) => hub.accept(peer, decision.authenticated) };
     },

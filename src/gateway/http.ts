@@ -86,7 +86,7 @@ class RoutedHttpApp implements HttpApp {
     let allowedOrigin = '';
     try {
       const denied = checkAccess(request, this.#rules.access);
-      if (denied !== undefined) return errorResponse(denied, '');
+      if (denied !== undefined) return errorResponse(denied, '', request.path);
       allowedOrigin = request.origin;
       if (request.method === 'OPTIONS') return preflightResponse(allowedOrigin);
       const match = this.#matchPath(request);
@@ -106,13 +106,13 @@ class RoutedHttpApp implements HttpApp {
   checkUpgrade(request: HttpRequest): HttpResponse | { readonly authenticated: boolean } {
     const { access, authenticator } = this.#rules;
     const denied = checkAccess(request, access);
-    if (denied !== undefined) return errorResponse(denied, '');
-    if (request.path !== SOCKET_PATH) return errorResponse(notFound(request), request.origin);
+    if (denied !== undefined) return errorResponse(denied, '', request.path);
+    if (request.path !== SOCKET_PATH) return errorResponse(notFound(request), request.origin, request.path);
     if (authenticator.isOpen) return { authenticated: true };
     const presented = bearerOf(request.authorization);
     if (presented === undefined) return { authenticated: false };
     const error = credentialError(presented, request.remoteAddress(), authenticator);
-    return error === undefined ? { authenticated: true } : errorResponse(error, request.origin);
+    return error === undefined ? { authenticated: true } : errorResponse(error, request.origin, request.path);
   }
 
   #matchPath(request: HttpRequest): PathMatch {
@@ -198,9 +198,9 @@ class RoutedHttpApp implements HttpApp {
   }
 
   #failure(error: unknown, { method, path }: Pick<Asked, 'method' | 'path'>, origin: string): HttpResponse {
-    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) return errorResponse(error, origin);
+    if (AppError.is(error) && Object.hasOwn(ERRORS, error.code)) return errorResponse(error, origin, path);
     this.#rules.onDefect(error, `${method} ${path}`);
-    return errorResponse(new AppError('internal', 'Internal error'), origin);
+    return errorResponse(new AppError('internal', 'Internal error'), origin, path);
   }
 }
 
@@ -211,7 +211,8 @@ async function* watched(body: StreamedBody, onFailure: (error: unknown) => void)
       bytes += chunk.byteLength;
       yield chunk;
     }
-    if (body.length !== undefined && bytes < body.length) throw new Error(`A stream of ${body.length} bytes ended after ${bytes}`);
+    if (body.length !== undefined && bytes < body.length)
+      throw new Error(`A stream of ${body.length} bytes ended after ${bytes}`);
   } catch (error) {
     onFailure(error);
     throw error;

@@ -4,6 +4,7 @@
  */
 import { AppError, ERRORS } from '../contract/errors.ts';
 import { matchingTag, toEtag } from '../contract/etag.ts';
+import { isOpenAiPath, toOpenAiError } from '../contract/openai-error.ts';
 import { type BytesReply, type JsonReply, REPLY } from '../contract/route.ts';
 import type { HttpResponse, StreamedBody } from './transport.ts';
 
@@ -86,9 +87,12 @@ export function preflightResponse(origin: string): HttpResponse {
   return { status: 204, headers: withCors(BARE_HEADERS, origin), body: '' };
 }
 
-export function errorResponse(error: AppError, origin: string): HttpResponse {
-  const { code, message, details } = AppError.toWire(error);
-  const body = details === undefined ? { error: message, code } : { error: message, code, details };
+/** `path`: what was asked for decides what an error looks like. */
+export function errorResponse(error: AppError, origin: string, path: string): HttpResponse {
+  const wire = AppError.toWire(error);
+  const { code, message, details } = wire;
+  const plain = details === undefined ? { error: message, code } : { error: message, code, details };
+  const body = isOpenAiPath(path) ? toOpenAiError(wire) : plain;
   return {
     status: ERRORS[code].status,
     headers: { ...withCors(JSON_HEADERS, origin), ...headersOf(error) },

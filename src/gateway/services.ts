@@ -1,5 +1,6 @@
 /** What REST handlers need of the agent. Interfaces only: a handler never sees storage, actors or sockets. */
 import type { AgentInfo } from '../contract/route-schemas.ts';
+import type { CompletionService } from './services/completion-service.ts';
 import type { ConfigService } from './services/config-service.ts';
 import type { LogService } from './services/log-service.ts';
 import type { McpService } from './services/mcp-service.ts';
@@ -20,6 +21,7 @@ export interface AgentServices {
    * Throws `agent.stopping` when the agent is about to end anyway. `by` is for the log.
    */
   requestRestart(by: string): void;
+  readonly completions: CompletionService;
   readonly config: ConfigService;
   readonly vault: VaultService;
   readonly tasks: TaskService;

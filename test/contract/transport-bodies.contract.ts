@@ -8,20 +8,24 @@ import type { ByteStream } from '../../src/contract/route.ts';
 import type { HttpRequest, HttpResponse, TransportFactory } from '../../src/gateway/transport.ts';
 import { rawExchange, startTransport, within } from '../fixtures/transport-bench.ts';
 
-const MEBI = 1024 * 1024;
+export const MEBI = 1024 * 1024;
 /** More than both ends of a loopback connection buffer. */
 const MUCH = 64 * MEBI;
 
 type Handle = (request: HttpRequest) => HttpResponse | Promise<HttpResponse>;
 
-const answer = (status: number, body: HttpResponse['body']): HttpResponse => ({ status, headers: {}, body });
+export const answer = (status: number, body: HttpResponse['body']): HttpResponse => ({
+  status,
+  headers: {},
+  body,
+});
 
-function start(t: TestContext, factory: TransportFactory, handle: Handle, stallMs?: number) {
+export function start(t: TestContext, factory: TransportFactory, handle: Handle, stallMs?: number) {
   const onlyOurs = (request: HttpRequest) => (request.path === '/ours' ? handle(request) : undefined);
   return startTransport(t, factory, { handle: onlyOurs, ...(stallMs === undefined ? {} : { stallMs }) });
 }
 
-async function open(t: TestContext, port: number, head: string): Promise<Socket> {
+export async function open(t: TestContext, port: number, head: string): Promise<Socket> {
   const client = connect(port, '127.0.0.1').on('error', () => {}); // Being cut is what happens to it.
   t.after(() => client.destroy());
   await within(once(client, 'connect'));
@@ -171,7 +175,7 @@ async function cutsStalled(t: TestContext, factory: TransportFactory, handle: Ha
 }
 
 /** Counts how often it was opened and let go of. */
-class Source {
+export class Source {
   readonly events = new EventEmitter();
   opened = 0;
   released = 0;
@@ -326,111 +330,5 @@ export function downloadCases(factory: TransportFactory): void {
     const closing = transport.close(1001, 'bye', 10_000);
     assert.equal((await within(response.arrayBuffer())).byteLength, 16 * MEBI);
     await within(closing);
-  });
-}
-
-export function chunkCases(factory: TransportFactory): void {
-  test('sends a stream without length in chunks, each before the next is made, and lets go of it', async (t) => {
-    const events = new EventEmitter();
-    const source = new Source(undefined, async function* () {
-      yield Buffer.from('one');
-      await once(events, 'go');
-      yield Buffer.from('two');
-    });
-    const { port } = await start(t, factory, () => ({ status: 201, headers: { 'x-one': '1' }, body: source }));
-    const response = await within(fetch(`http://127.0.0.1:${port}/ours`));
-    const { headers } = response;
-    assert.deepEqual(
-      [response.status, headers.get('content-length'), headers.get('x-one')],
-      [201, null, '1'],
-    );
-    const reader = response.body?.getReader();
-    assert.equal(Buffer.from((await within(reader!.read())).value!).toString(), 'one');
-    events.emit('go');
-    assert.equal(Buffer.from((await within(reader!.read())).value!).toString(), 'two');
-    assert.equal((await within(reader!.read())).done, true);
-    assert.deepEqual([source.opened, source.released], [1, 1]);
-    assert.equal((await fetch(`http://127.0.0.1:${port}/bytes`)).status, 200);
-  });
-
-  test('sends much of unknown length whole, also to a client that pauses, and makes no more than it can be sent', async (t) => {
-    let made = 0;
-    const source = new Source(undefined, async function* () {
-      for (let left = 16; left > 0; left--) {
-        made += MEBI;
-        source.events.emit('made');
-        yield new Uint8Array(MEBI);
-      }
-    });
-    const { port } = await start(t, factory, () => answer(200, source));
-    const client = await open(t, port, 'GET /ours HTTP/1.1\r\nConnection: close');
-    client.pause();
-    const begun = once(source.events, 'made');
-    client.write('\r\n');
-    await within(begun);
-    for (let i = 0; i < 50; i++) assert.equal((await fetch(`http://127.0.0.1:${port}/bytes`)).status, 200);
-    assert.ok(made < 16 * MEBI, `${made} bytes were made for nobody`);
-    let bytes = 0;
-    client.on('data', (data: Buffer) => {
-      bytes += data.length;
-    });
-    client.resume();
-    await source.isReleased();
-    while (bytes < 16 * MEBI) await within(once(client, 'data'));
-  });
-
-  test('a stream of unknown length may be empty, and HEAD does not open it', async (t) => {
-    const source = new Source(undefined, async function* () {});
-    const { port } = await start(t, factory, () => answer(200, source));
-    const head = await within(fetch(`http://127.0.0.1:${port}/ours`, { method: 'HEAD' }));
-    assert.deepEqual([head.status, source.opened], [200, 0]);
-    assert.equal(await within((await fetch(`http://127.0.0.1:${port}/ours`)).text()), '');
-  });
-
-  test('cuts the connection when a stream of unknown length fails in the middle', async (t) => {
-    const source = new Source(undefined, async function* () {
-      yield new Uint8Array(5);
-      throw new Error('broken');
-    });
-    const { port } = await start(t, factory, () => answer(200, source));
-    await assert.rejects(fetch(`http://127.0.0.1:${port}/ours`).then((response) => response.arrayBuffer()));
-    await source.isReleased();
-  });
-
-  for (const when of ['before its answer', 'in the middle of its answer'] as const) {
-    test(`tells of a client that leaves ${when}`, async (t) => {
-      const events = new EventEmitter();
-      const source = new Source(undefined, async function* () {
-        yield new Uint8Array(5);
-        await once(events, 'gone');
-      });
-      const { port } = await start(t, factory, async (request) => {
-        request.onGone(() => events.emit('gone'));
-        events.emit('asked');
-        return when === 'before its answer' ? new Promise<never>(() => {}) : answer(200, source);
-      });
-      const [asked, gone] = [once(events, 'asked'), once(events, 'gone')];
-      const client = await open(t, port, 'GET /ours HTTP/1.1');
-      client.write('\r\n');
-      await within(asked);
-      if (when !== 'before its answer') await within(once(client, 'data'));
-      client.resetAndDestroy();
-      await within(gone);
-      if (when !== 'before its answer') await source.isReleased();
-    });
-  }
-
-  test('tells nothing to who has had his answer', async (t) => {
-    let gone = 0;
-    const { port } = await start(t, factory, async (request) => {
-      request.onGone(() => gone++);
-      return answer(200, 'all');
-    });
-    const client = await open(t, port, 'GET /ours HTTP/1.1');
-    client.write('\r\n');
-    await within(once(client, 'data'));
-    client.resetAndDestroy();
-    assert.equal((await fetch(`http://127.0.0.1:${port}/bytes`)).status, 200);
-    assert.equal(gone, 0);
   });
 }

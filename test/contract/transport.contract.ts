@@ -10,7 +10,8 @@ import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import type { TransportFactory } from '../../src/gateway/transport.ts';
 import { BODY_BYTES, openSocket, rawExchange, startTransport, within } from '../fixtures/transport-bench.ts';
-import { chunkCases, downloadCases, uploadCases } from './transport-bodies.contract.ts';
+import { downloadCases, uploadCases } from './transport-bodies.contract.ts';
+import { chunkCases } from './transport-chunks.contract.ts';
 import { closingCases, socketCases, type TransportDifferences } from './transport-sockets.contract.ts';
 
 export function transportContract(

@@ -10,6 +10,7 @@ import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
 import { mcpHandlers } from './mcp.ts';
 import { modelHandlers } from './models.ts';
+import { openAiHandlers } from './openai.ts';
 import { sessionHandlers } from './sessions.ts';
 import { taskHandlers } from './tasks.ts';
 import { usageHandlers } from './usage.ts';
@@ -36,6 +37,7 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
       ...taskHandlers,
       ...sessionHandlers,
       ...vaultHandlers,
+      ...openAiHandlers,
     },
     loadSchemas: async () => (await import('../../contract/route-schemas.ts')).ROUTE_SCHEMAS,
   });
