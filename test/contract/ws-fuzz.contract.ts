@@ -8,7 +8,7 @@ import { COMMANDS } from '../../src/gateway/ws/commands.ts';
 import { connectClient, type WsClient } from '../fixtures/ws-client.ts';
 import { startGateway } from '../fixtures/ws-gateway.ts';
 
-const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 300);
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 100);
 const SEED = process.env.OPENAGENT_TEST_SEED;
 const PARAMETERS = { numRuns: RUNS, ...(SEED === undefined ? {} : { seed: Number(SEED) }) };
 

@@ -15,16 +15,16 @@ import { eventually, logOf } from '../fixtures/chat.ts';
 import { type FleetProcess, type FleetProcessOptions, startFleet } from '../fixtures/fleet-process.ts';
 import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
 import { checkPromises } from '../fixtures/load-promises.ts';
+import { isolations } from '../fixtures/matrix.ts';
 import { mountStallingDisk, whyNoStall } from '../fixtures/mounts.ts';
 
 const IS_LONG = Number(process.env.OPENAGENT_TEST_RUNS ?? 0) > 10;
-const ISOLATIONS = ['thread', 'process'] as const;
 const STALL_MS = 5_000;
 /** Commits that were under way when the disk froze have ended by then, and nothing is told any more. */
 const QUIET_MS = 500;
 /** The long one is beyond the patience of the launcher. */
 const SUSPENDED_MS = IS_LONG ? 12_000 : 4_000;
-const LOAD_MS = IS_LONG ? 60_000 : 8_000;
+const LOAD_MS = IS_LONG ? 60_000 : 4_000;
 /** Its commit waits for the disk, or something smaller that it writes does: a line of its log. */
 const STALLED =
   /^stalled for \d\.\d s, (storage commit of \d+|in a native call): waiting for it to come back$/;
@@ -37,7 +37,7 @@ const SLOW = 'model: { provider: echo, delay_ms: 5 }\n';
 
 // Almost all of it is waiting.
 describe('what is not an agent’s fault', { concurrency: 8 }, () => {
-  for (const isolation of ISOLATIONS) {
+  for (const isolation of isolations('thread')) {
     test(`a disk that stalls for five seconds ends nobody and loses nothing (${isolation})`, {
       skip: whyNoStall(),
     }, async (t) => {
@@ -63,11 +63,9 @@ describe('what is not an agent’s fault', { concurrency: 8 }, () => {
   }
 
   for (const { who, isolation } of [
-    { who: 'everything', isolation: 'thread' },
-    { who: 'everything', isolation: 'process' },
-    { who: 'the host alone', isolation: 'thread' },
-    { who: 'the host alone', isolation: 'process' },
-  ] as const) {
+    ...isolations('thread').map((isolation) => ({ who: 'everything', isolation })),
+    ...isolations('process').map((isolation) => ({ who: 'the host alone', isolation })),
+  ]) {
     test(`${who} suspended for ${SUSPENDED_MS / 1000} s goes on where it was (${isolation})`, async (t) => {
       const { fleet, clients } = await startLoaded(t, 3, { isolation });
       const pids = who === 'everything' ? [...fleet.processes()] : [fleet.hostPid];
@@ -79,7 +77,7 @@ describe('what is not an agent’s fault', { concurrency: 8 }, () => {
     });
   }
 
-  for (const isolation of ISOLATIONS) {
+  for (const isolation of isolations('thread')) {
     test(`a wall clock that jumps by hours, to and fro, changes nothing (${isolation})`, async (t) => {
       const { fleet, clients } = await startLoaded(t, 2, {
         isolation,
