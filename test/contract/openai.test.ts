@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import OpenAI, { APIError, APIUserAbortError } from 'openai';
 import { createAgentCompletions } from '../../src/actors/agent-completions.ts';
+import { AppError } from '../../src/contract/errors.ts';
 import { ECHO_SETTINGS } from '../../src/contract/model-settings.ts';
 import type { TransportFactory } from '../../src/gateway/transport.ts';
 import { TRANSPORTS } from '../fixtures/both-transports.ts';
@@ -36,6 +37,7 @@ async function start(
   return { gateway, openai, completions };
 }
 
+const soon = <T>(check: () => T | undefined | false, what: string) => until(check, what, 15_000);
 const user = (content: string) => ({ role: 'user', content }) as const;
 
 function failsWith(status: number, code: string, message?: RegExp) {
@@ -122,15 +124,15 @@ for (const [name, factory] of TRANSPORTS) {
       const asked = openai.chat.completions.create(body, { signal: gone.signal });
       const failed = assert.rejects(asked, APIUserAbortError);
       const { calls } = gateway.model;
-      const mine = await until(() => calls.find(({ text }) => text === 'mine'), 'the call');
+      const mine = await soon(() => calls.find(({ text }) => text === 'mine'), 'the call');
       gone.abort();
       await failed;
-      await until(() => mine.signal.aborted, 'the call is stopped');
-      const held = await until(() => calls.find(({ text }) => text === 'other'), 'the other call');
+      await soon(() => mine.signal.aborted, 'the call is stopped');
+      const held = await soon(() => calls.find(({ text }) => text === 'other'), 'the other call');
       held.answer('still here');
       assert.equal((await within(other)).choices[0]?.message.content, 'still here');
       const ends = () => gateway.rows().map(({ text, state }) => `${text} ${state}`);
-      await until(() => ends().join() === 'other done,mine cancelled', 'both have ended');
+      await soon(() => ends().sort().join() === 'mine cancelled,other done', 'both have ended');
     });
   }
 
@@ -142,10 +144,73 @@ for (const [name, factory] of TRANSPORTS) {
         failsWith(503, 'agent.stopping'),
       ),
     );
-    await until(() => gateway.model.calls.length === 2, 'both wait');
+    await soon(() => gateway.model.calls.length === 2, 'both wait');
     completions.stop();
     await within(Promise.all(failures));
     for (const call of gateway.model.calls) call.answer('too late');
-    await until(() => gateway.rows().every(({ state }) => state === 'done'), 'their turns go on');
+    await soon(() => gateway.rows().every(({ state }) => state === 'done'), 'their turns go on');
+  });
+
+  test(`${name}: refuses in the shape that the client reads, and says why`, async (t) => {
+    const { gateway, openai } = await start(t, factory, { model: 'echo', token: TOKEN });
+    const ask = (fields: object) =>
+      openai.chat.completions.create({ model: 'echo', messages: [user('x')], ...fields });
+    const stranger = new OpenAI({ baseURL: openai.baseURL, apiKey: 'wrong', maxRetries: 0 });
+    await assert.rejects(stranger.models.list(), failsWith(401, 'auth.invalid'));
+    await assert.rejects(openai.post('/none', { body: {} }), failsWith(404, 'route.not_found'));
+    await assert.rejects(ask({ model: 'gpt-4o' }), failsWith(404, 'model.unknown', /gpt-4o.*echo/));
+    for (const fields of [
+      { tools: [{ type: 'function', function: { name: 'f' } }] },
+      { n: 2 },
+      { logprobs: true },
+      { stop: ['x'] },
+      { response_format: { type: 'json_object' } },
+      { messages: [{ role: 'tool', tool_call_id: '1', content: 'x' }] },
+      { messages: [{ role: 'assistant', content: 'x' }] },
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] }] },
+      { messages: [] },
+    ]) {
+      await assert.rejects(
+        ask(fields),
+        failsWith(400, 'request.invalid', new RegExp(Object.keys(fields)[0] ?? '')),
+      );
+    }
+    assert.deepEqual(gateway.rows(), []);
+    const harmless = { temperature: 0.5, max_tokens: 5, seed: 1, tools: [], n: 1, stop: null };
+    assert.equal((await ask(harmless)).choices[0]?.message.content, 'echo: x');
+  });
+
+  test(`${name}: a turn that fails has its status, and is not asked for again by itself`, async (t) => {
+    const { gateway } = await start(t, factory);
+    const baseURL = `http://127.0.0.1:${gateway.port}/v1`;
+    const openai = new OpenAI({ baseURL, apiKey: 'none' });
+    for (const stream of [false, true]) {
+      const calls = gateway.model.calls.length;
+      const asked = openai.chat.completions.create({ model: '', stream, messages: [user('x')] });
+      const failed = assert.rejects(asked, failsWith(503, 'model.overloaded', /busy/));
+      const call = await soon(() => gateway.model.calls[calls], 'the call');
+      call.fail(new AppError('model.overloaded', 'The provider is busy'));
+      await within(failed);
+      assert.equal(gateway.rows().length, calls + 1);
+    }
+  });
+
+  test(`${name}: the same key is the same turn, and one that was given up is there to be fetched`, async (t) => {
+    const { gateway, openai } = await start(t, factory);
+    const body = { model: '', messages: [user('x')] };
+    const headers = { 'Idempotency-Key': 'k1' };
+    const gone = new AbortController();
+    const failed = assert.rejects(
+      openai.chat.completions.create(body, { headers, signal: gone.signal }),
+      APIUserAbortError,
+    );
+    const call = await soon(() => gateway.model.calls[0], 'the call');
+    gone.abort();
+    await failed;
+    const again = openai.chat.completions.create(body, { headers });
+    call.answer('once');
+    assert.equal((await within(again)).choices[0]?.message.content, 'once');
+    const late = await openai.chat.completions.create(body, { headers });
+    assert.deepEqual([late.choices[0]?.message.content, gateway.model.calls.length], ['once', 1]);
   });
 }

@@ -1,0 +1,56 @@
+/** OpenAI's own client against real agents: one that asks a provider, and one that dies in the middle of an answer. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import OpenAI from 'openai';
+import { startFleet } from '../fixtures/fleet-process.ts';
+import { startDouble, stopDouble } from '../fixtures/model-double.ts';
+
+test('an agent answers OpenAI’s client through its provider, with what was said before; a crash is an error', async (t) => {
+  const double = await startDouble();
+  t.after(() => stopDouble(double));
+  double.onMessage('what is near', { content: 'The sea is near.' });
+  const YAML: Readonly<Record<string, string>> = {
+    asks: `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1" }\n`,
+    slow: 'model: { provider: echo, delay_ms: 200 }\n',
+  };
+  const fleet = await startFleet(t, { agents: Object.keys(YAML), yaml: (id) => YAML[id] ?? '' });
+  const clientOf = (id: string) =>
+    new OpenAI({ baseURL: `${fleet.agent(id).url}/v1`, apiKey: 'none', maxRetries: 0 });
+
+  const openai = clientOf('asks');
+  const answer = await openai.chat.completions.create({
+    model: 'openai:gpt-4.1',
+    messages: [
+      { role: 'user', content: 'We are at the coast.' },
+      { role: 'assistant', content: 'I see.' },
+      { role: 'user', content: 'what is near' },
+    ],
+  });
+  assert.deepEqual(
+    [answer.choices[0]?.message.content, answer.model],
+    ['The sea is near.', 'openai:gpt-4.1'],
+  );
+  assert.ok((answer.usage?.prompt_tokens ?? 0) > 0, JSON.stringify(answer.usage));
+  const sent = JSON.stringify(double.getLastRequest()?.body);
+  const said = ['We are at the coast.', 'I see.', 'what is near'].map((text) => sent.indexOf(text));
+  assert.ok(said[0]! > 0 && said[0]! < said[1]! && said[1]! < said[2]!, sent);
+  const sessions = await fetch(`${fleet.agent('asks').url}/api/sessions`);
+  assert.doesNotMatch(await sessions.text(), /coast/, 'a session of one request is forgotten');
+
+  const first = await openai.responses.create({ model: 'default', input: 'what is near' });
+  await openai.responses.create({ model: 'default', input: 'what is near?', previous_response_id: first.id });
+  assert.match(JSON.stringify(double.getLastRequest()?.body), /The sea is near\./);
+
+  const stream = await clientOf('slow').chat.completions.create({
+    ...{ model: 'echo', stream: true },
+    messages: [{ role: 'user', content: 'one two three '.repeat(100) }],
+  });
+  const chunks: unknown[] = [];
+  await assert.rejects(async () => {
+    for await (const chunk of stream) {
+      chunks.push(chunk);
+      if (chunks.length === 3) await fleet.killGroup();
+    }
+  });
+  assert.ok(chunks.length >= 3);
+});
