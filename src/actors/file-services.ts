@@ -98,6 +98,7 @@ async function openUploadsOf(
     roots: [join(dir, 'outputs'), settings.vaultPath, ...settings.uploads.roots],
     privateFiles: [settings.dbPath],
     retentionDays: settings.uploads.retentionDays,
+    openOnline: async (online) => (await import('../models/speech-to-text.ts')).createSpeechToText(online),
     spawn: (command, args, spawnOptions) => children.spawn(command, args, spawnOptions),
   });
 }

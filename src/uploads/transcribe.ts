@@ -5,12 +5,12 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { extname } from 'node:path';
 import type { Clock } from '../contract/clock.ts';
-import type { TranscriptionSettings } from '../contract/worker-protocol.ts';
+import type { CommandTranscription } from '../contract/worker-protocol.ts';
 
 /** Rejects when there is no text, with a reason for the log. */
 export type Transcribe = (path: string) => Promise<string>;
 
-export interface CommandOptions extends TranscriptionSettings {
+export interface CommandOptions extends CommandTranscription {
   readonly clock: Clock;
   /** Starts it as the head of a process group of its own. */
   readonly spawn: (
@@ -29,11 +29,16 @@ export function isSpeech(filename: string): boolean {
   return SPEECH.includes(extname(filename).toLowerCase());
 }
 
-/** One at a time: such a program takes every core it finds. */
+/** Such a program takes every core it finds. */
 export function createCommandTranscriber(options: CommandOptions): Transcribe {
+  return inTurn((path) => runCommand(path, options));
+}
+
+/** One at a time. */
+export function inTurn(transcribe: Transcribe): Transcribe {
   let last: Promise<unknown> = Promise.resolve();
   return (path) => {
-    const text = last.then(() => runCommand(path, options));
+    const text = last.then(() => transcribe(path));
     last = text.catch(() => undefined);
     return text;
   };

@@ -247,6 +247,18 @@ test('a bridge of the user needs no settings, a section of ours that was comment
   assert.deepEqual(settings.bridges, [{ name: 'mine', config: {} }]);
 });
 
+test('speech goes to a program, or to a provider with its address and key; to nobody who is not known', async (t) => {
+  const speech = async (text: string) => (await load(t, text)).prepared.settings.transcription;
+  const env = 'providers: { mine: { api_key: k, base_url: "http://127.0.0.1:9/v1/" } }\n';
+  assert.deepEqual(await speech(`${env}transcription: { provider: mine, timeout_ms: 5 }`), {
+    ...{ baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'k', modelId: 'whisper-1', timeoutMs: 5 },
+  });
+  assert.deepEqual(await speech('transcription: { provider: openai, command: [whisper, "{file}"] }'), {
+    ...{ command: ['whisper', '{file}'], timeoutMs: 120_000 },
+  });
+  await assert.rejects(speech('transcription: { provider: nobody }'), /transcription\.provider/);
+});
+
 test('merge keys work', async (t) => {
   const { settings } = await load(
     t,

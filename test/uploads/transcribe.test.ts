@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { createNodeTransport } from '../../src/gateway/transports/node.ts';
 import { eventually, logOf } from '../fixtures/chat.ts';
@@ -88,6 +91,43 @@ function findEnd(log: { flush(): Promise<void> }, dir: string) {
     return logOf(dir).find(({ event }) => event === 'child.end');
   };
 }
+
+/** In place of a provider; `answer` is what it says to each recording. */
+async function startWithProvider(t: TestContext, status: number, answer: unknown) {
+  const asked: { url: string | undefined; key: string | undefined; body: string }[] = [];
+  const server = createServer(async (request, response) => {
+    const body = (await buffer(request)).toString('latin1');
+    asked.push({ url: request.url, key: request.headers.authorization, body });
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  const transcription = { baseUrl, apiKey: 'sk-speech', modelId: 'whisper-1', timeoutMs: 20_000 };
+  const gateway = await startFileGateway(t, createNodeTransport, { settings: { transcription } });
+  return { ...gateway, asked };
+}
+
+test('a provider is sent the speech, and nothing but speech, with its own key', async (t) => {
+  const { url, asked } = await startWithProvider(t, 200, { text: ' heard online ' });
+  const { status, body } = await post(url, multipart({ filename: 'a.webm', content: 'the-recording' }));
+  assert.deepEqual([status, body.transcription], [200, 'heard online']);
+  await post(url, multipart({ filename: 'a.txt', content: 'not speech' }));
+  assert.deepEqual(
+    asked.map(({ url: path, key }) => [path, key]),
+    [['/v1/audio/transcriptions', 'Bearer sk-speech']],
+  );
+  for (const part of ['the-recording', 'whisper-1']) assert.ok(asked[0]?.body.includes(part), part);
+});
+
+test('a provider that refuses: the upload is taken without text, and the log says why', async (t) => {
+  const { url, dir, log } = await startWithProvider(t, 401, { error: { message: 'no such key' } });
+  const { status, body } = await post(url, multipart({ filename: 'a.mp3', content: 'x' }));
+  assert.deepEqual([status, Object.keys(body)], [200, ['path', 'filename']]);
+  await log.flush();
+  const entry = logOf(dir).find(({ event }) => event === 'upload.transcribe_error');
+  assert.match(JSON.stringify(entry), /no such key/);
+});
 
 test('a program that is not there: the upload is taken without text', async (t) => {
   const transcription = { command: ['/nowhere/whisper', '{file}'] as [string, string], timeoutMs: 20_000 };

@@ -2,6 +2,8 @@
 import { join, resolve } from 'node:path';
 import type { Config, LimitName } from '../../contract/config.ts';
 import { DEFAULT_LIMITS, type Limits, limitKey } from '../../contract/limits.ts';
+import type { ModelSettings } from '../../contract/model-settings.ts';
+import { unaliased } from '../../contract/vendors.ts';
 import type {
   AgentSettings,
   GatewaySettings,
@@ -20,6 +22,7 @@ const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PROMPT = 'You are a helpful assistant.';
 const DEFAULT_LOGGING = { level: 'info', rotateBytes: 10 * 1024 * 1024, keepFiles: 5 } as const;
 const TRANSCRIPTION_MS = 120_000;
+const DEFAULT_SPEECH_MODEL = 'whisper-1';
 const DEFAULT_TRASH_DAYS = 30;
 const TOKEN_VARIABLE = 'OPENAGENT_WS_TOKEN';
 
@@ -47,10 +50,10 @@ export function resolveSettings(
 ): Omit<AgentSettings, 'secrets'> {
   const path = (configured: string | null | undefined, byDefault: string) =>
     resolve(agent.dir, expandHome(configured || byDefault, options.homeDir));
+  const model = resolveModel(config, options.env);
   return {
-    name: config.name || agent.id,
+    ...{ name: config.name || agent.id, model },
     systemPrompt: config.system_prompt ?? DEFAULT_PROMPT,
-    model: resolveModel(config, options.env),
     gateway: resolveGateway(config, options),
     mcp: resolveMcp(config),
     bridges: resolveBridges(config, data),
@@ -68,7 +71,7 @@ export function resolveSettings(
       roots: (config.uploads?.roots ?? []).map((root) => path(root, '.')),
     },
     tools: resolveTools(agent.dir, config.tools, (written) => path(written, '.')),
-    transcription: resolveTranscription(config.transcription),
+    transcription: resolveTranscription(config.transcription, model.providers),
     schedule: resolveSchedule(config),
   };
 }
@@ -116,10 +119,17 @@ function resolveGateway(config: Config, { env, overrides }: LoadOptions): Gatewa
   };
 }
 
-function resolveTranscription(section: Config['transcription']): AgentSettings['transcription'] {
+/** A program on this machine comes first: nothing then leaves it. */
+function resolveTranscription(
+  section: Config['transcription'],
+  providers: ModelSettings['providers'],
+): AgentSettings['transcription'] {
+  const timeoutMs = section?.timeout_ms ?? TRANSCRIPTION_MS;
   const [program, ...args] = section?.command ?? [];
-  if (program === undefined) return undefined;
-  return { command: [program, ...args], timeoutMs: section?.timeout_ms ?? TRANSCRIPTION_MS };
+  if (program !== undefined) return { command: [program, ...args], timeoutMs };
+  const { baseUrl, apiKey } = providers[unaliased(section?.provider ?? '')] ?? {};
+  if (baseUrl === undefined) return undefined;
+  return { baseUrl, apiKey, modelId: section?.model_id || DEFAULT_SPEECH_MODEL, timeoutMs };
 }
 
 /** Keys the schema does not know stay: the bridge may be the user's own, under a name of ours. */
