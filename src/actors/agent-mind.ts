@@ -68,11 +68,10 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
   const { model: settings, dbPath } = init.settings;
   const steps = createTurnSteps(db, journal);
   const sessions = createSessionRecords(db, clock);
-  const isEcho = settings.provider === 'echo';
+  const need = createNeed(settings, steps, sessions);
   let around: MindSurroundings | undefined;
   let opening: Promise<OpenedMind> | undefined;
   let opened: OpenedMind | undefined;
-  let hasModels: boolean | undefined;
 
   const load = async (): Promise<OpenedMind> => {
     const { openMind } = await import('./open-mind.ts');
@@ -81,31 +80,15 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
     return opened;
   };
 
-  const hasOwnModel = ({ client, sessionId }: Turn): boolean => {
-    if ((modelOfClient(settings.channels, client) ?? 'echo') !== 'echo') return true;
-    hasModels ??= sessions.hasModels();
-    return hasModels && sessions.state(sessionId).model !== undefined;
-  };
-
-  const needsThought = (turn: Turn): boolean => {
-    if (!isEcho) return true;
-    // A client that resumes gets its pieces from the journal, whoever speaks them.
-    if (turn.outlet?.wantsResume === true || turn.text.includes('/tool ') || hasOwnModel(turn)) return true;
-    if (!turn.isRecovered) return false;
-    return steps.stepsOf(turn.rowId).length > 0 || steps.deltasOf(turn.rowId, 0).length > 0;
-  };
-
   return {
     steps,
     sessions: lateSessions(async () => {
       const { createSessionService } = await import('./session-service.ts');
-      return createSessionService(sessions, dbPath, () => {
-        hasModels = true;
-      });
+      return createSessionService(sessions, dbPath, need.noteModel);
     }),
     takes: (turn) => {
       try {
-        return needsThought(turn);
+        return need.isThere(turn);
       } catch {
         // The database is locked just now: whoever thinks says so.
         return true;
@@ -127,6 +110,35 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
       around = surroundings;
     },
     stop: () => opened?.stop(),
+  };
+}
+
+/** Whether a turn takes more than the short way of the echo model: only then the mind is loaded. */
+function createNeed(
+  settings: AgentMindOptions['init']['settings']['model'],
+  steps: TurnSteps,
+  sessions: ReturnType<typeof createSessionRecords>,
+) {
+  let hasModels: boolean | undefined;
+
+  const hasOwnModel = ({ client, sessionId }: Turn): boolean => {
+    if ((modelOfClient(settings.channels, client) ?? 'echo') !== 'echo') return true;
+    hasModels ??= sessions.hasModels();
+    return hasModels && sessions.state(sessionId).model !== undefined;
+  };
+
+  return {
+    isThere: (turn: Turn): boolean => {
+      if (settings.provider !== 'echo') return true;
+      // A client that resumes gets its pieces from the journal, whoever speaks them.
+      if (turn.outlet?.wantsResume === true || turn.text.includes('/tool ') || hasOwnModel(turn)) return true;
+      if (!turn.isRecovered) return false;
+      return steps.stepsOf(turn.rowId).length > 0 || steps.deltasOf(turn.rowId, 0).length > 0;
+    },
+    /** Some session has chosen a model of its own. */
+    noteModel: () => {
+      hasModels = true;
+    },
   };
 }
 

@@ -111,7 +111,7 @@ export const TASK_SCHEMAS = {
   runTask: { response: Run },
   describeCron: {
     query: z.object({
-      expression: z.string().max(1_000).default(''),
+      expression: z.string().max(1_000),
       count: z.coerce.number().int().min(1).max(UPCOMING.max).default(UPCOMING.default),
       timezone: z.string().max(100).optional(),
     }),
