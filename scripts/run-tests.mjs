@@ -11,9 +11,13 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { compileAll } from './typescript-hooks.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const LOADER = new URL('typescript.mjs', import.meta.url).href;
 const REPORTER = new URL('test-reporter.mjs', import.meta.url).href;
+/** The longest go first, so that none of them is left for the end, when nothing else is to be run beside it. */
+const LONG = /^test\/(fault|e2e|uploads|mcp)\/|\/ws-/;
 const FILE_MS = 150_000;
 
 export function testFiles() {
@@ -23,15 +27,16 @@ export function testFiles() {
   return kinds
     .flatMap(({ name }) => readdirSync(join(ROOT, 'test', name)).map((file) => `test/${name}/${file}`))
     .filter((file) => file.endsWith('.test.ts'))
-    .sort();
+    .sort((one, other) => LONG.test(other) - LONG.test(one) || (one < other ? -1 : 1));
 }
 
 /** Resolves with the exit code of `node --test`. */
-export function runTests(files, { env = {}, nodeOptions = [], fileMs = FILE_MS } = {}) {
+export async function runTests(files, { env = {}, nodeOptions = [], fileMs = FILE_MS } = {}) {
   // Without a file `node --test` would run whatever looks like a test to it.
   if (files.length === 0) throw new Error('No test file matches');
+  await compileAll(...['src', 'test', 'clients'].map((name) => join(ROOT, name)));
   const args = [
-    ...['--import', 'tsx', '--conditions=development', '--test', '--test-concurrency=3'],
+    ...['--import', LOADER, '--conditions=development', '--test', '--test-concurrency=3'],
     ...[`--test-timeout=${fileMs}`, `--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout'],
     ...nodeOptions,
     ...files,

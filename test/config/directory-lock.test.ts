@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/contract/clock.ts';
 import { acquireDirectoryLock } from '../../src/storage/directory-lock.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 import { makeTempDir } from './agent-directory.ts';
 
 const HOLDER = fileURLToPath(new URL('../fixtures/lock-holder.ts', import.meta.url));
@@ -144,7 +145,7 @@ async function startHolder(
   dir: string,
   mode = '',
 ): Promise<{ process: ChildProcess; said: Said }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', HOLDER, dir, mode], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, HOLDER, dir, mode], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));

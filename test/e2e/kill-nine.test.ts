@@ -12,7 +12,7 @@ import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
 import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
 import { checkPromises, type Figures } from '../fixtures/load-promises.ts';
 
-const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 3);
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
 const CLIENTS_PER_AGENT = 4;
 /** A kill comes this long after the clients are back at work, at the most. */

@@ -7,7 +7,7 @@ import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
 import { checkPromises, tellGaps } from '../fixtures/load-promises.ts';
 
 const CLIENTS = 20;
-const RESTARTS = Number(process.env.OPENAGENT_TEST_RUNS ?? 3);
+const RESTARTS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2);
 const ISOLATIONS = ['thread', 'process'] as const;
 
 const all = (clients: readonly LoadClient[], wait: (client: LoadClient) => Promise<void>) =>

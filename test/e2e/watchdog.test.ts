@@ -18,7 +18,7 @@ const EXIT_HOST_LOST = 5;
 const DEATHS = [
   ...isolations('thread').map((isolation) => ({ signal: 'SIGABRT', isolation }) as const),
   ...isolations('thread').map((isolation) => ({ signal: 'SIGSEGV', isolation }) as const),
-  ...isolations('thread', 'process').map((isolation) => ({ signal: 'SIGKILL', isolation }) as const),
+  ...isolations('process').map((isolation) => ({ signal: 'SIGKILL', isolation }) as const),
 ];
 
 for (const { signal, isolation } of DEATHS) {

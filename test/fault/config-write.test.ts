@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openStore } from '../fixtures/config-store.ts';
 import { mountTmpfs, whyNoMount } from '../fixtures/mounts.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const WRITER = fileURLToPath(new URL('../fixtures/config-writer.ts', import.meta.url));
 const OLD = '# mine\nname: old # for now\n';
@@ -23,7 +24,7 @@ function place(t: TestContext): string {
 }
 
 function write(dir: string, fault: string, at: number): Promise<{ out: string; signal: string | undefined }> {
-  const args = ['--import', 'tsx', '--conditions=development', WRITER, dir, fault, String(at)];
+  const args = [...TYPESCRIPT, WRITER, dir, fault, String(at)];
   return new Promise((resolve) => {
     execFile(process.execPath, args, { timeout: 60_000 }, (error, stdout) => {
       resolve({ out: stdout, signal: error?.signal ?? undefined });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Frame, openTurns, tempDir, until } from '../fixtures/turns.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/journal-kill.ts', import.meta.url));
 
@@ -71,7 +72,7 @@ async function runAndKill(
   messages: string,
   action: string | undefined,
 ): Promise<Frame[]> {
-  const args = ['--import', 'tsx', PROGRAM, path, point, messages, action ?? ''];
+  const args = [...TYPESCRIPT, PROGRAM, path, point, messages, action ?? ''];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk));

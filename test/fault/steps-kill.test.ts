@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { actsOf, killableTurns, WHOLE } from '../fixtures/killable-turns.ts';
 import { type Frame, openTurns, tempDir, until } from '../fixtures/turns.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/journal-kill.ts', import.meta.url));
 /** In torture each point, and random ones; otherwise those where most is at stake. */
@@ -63,7 +64,7 @@ describe('kill -9 of a turn with tools', () => {
 });
 
 async function run(path: string, point: string, messages: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, path, point, messages], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, PROGRAM, path, point, messages], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

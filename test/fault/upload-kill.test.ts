@@ -15,13 +15,14 @@ import { Uploads } from '../../src/uploads/uploads.ts';
 import { MULTIPART, multipart } from '../fixtures/file-gateway.ts';
 import { mountTmpfs, whyNoMount } from '../fixtures/mounts.ts';
 import { silentLog, tempDir } from '../fixtures/turns.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 import { KILL_FILES } from '../fixtures/upload-kill-files.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/upload-kill.ts', import.meta.url));
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 0);
 
 async function run(...args: string[]): Promise<{ signal: string | null; output: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, ...args], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, PROGRAM, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { TRANSPORTS } from '../fixtures/both-transports.ts';
 import { BOUNDARY, MULTIPART } from '../fixtures/file-gateway.ts';
 import { tempDir } from '../fixtures/turns.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/upload-server.ts', import.meta.url));
 const MIB = 1024 * 1024;
@@ -55,7 +56,7 @@ async function receive(url: string): Promise<number> {
 
 for (const [name] of TRANSPORTS) {
   test(`${FILE_BYTES / MIB} MiB up and down over ${name}: memory grows by less than 20 MiB`, async (t) => {
-    const child = fork(PROGRAM, [name, await tempDir(t)], { execArgv: ['--import', 'tsx'] });
+    const child = fork(PROGRAM, [name, await tempDir(t)], { execArgv: [...TYPESCRIPT] });
     t.after(() => child.kill('SIGKILL'));
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     const url = `http://127.0.0.1:${port}`;

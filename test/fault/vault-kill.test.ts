@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { mountTmpfs, whyNoMount } from '../fixtures/mounts.ts';
 import { filesBelow, openTestVault, tempFolder } from '../fixtures/open-vault.ts';
+import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/vault-kill.ts', import.meta.url));
 /** Every call of every action in torture; otherwise one in the middle of a write. */
@@ -26,7 +27,7 @@ async function run(t: TestContext, action: string, last: number): Promise<End> {
   const dir = await tempFolder(t);
   await mkdir(join(dir, 'memories/sub'), { recursive: true });
   await writeFile(join(dir, 'memories/sub/note.md'), OLD);
-  const args = ['--import', 'tsx', '--conditions=development', PROGRAM, dir, action, String(last), NEW];
+  const args = [...TYPESCRIPT, PROGRAM, dir, action, String(last), NEW];
   const { signal, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
   assert.ok(signal === 'SIGKILL' || stdout !== '', stderr);
   return { signal, out: stdout, root: join(dir, 'memories') };
