@@ -167,3 +167,30 @@ test('a command whose answer is cut off rejects: nobody knows whether it was car
   await assert.rejects(within(chat.command('restart')), codeOf('connection.lost'));
   await becomes(chat, 'open');
 });
+
+test('an answer that was lost on its way is asked for again, under the id that the agent knows', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.after(() => server.close());
+  const ids: string[] = [];
+  server.on('connection', (socket) => {
+    const say = (frame: object) => socket.send(JSON.stringify(frame));
+    socket.on('message', (data) => {
+      const { type, id = '' } = JSON.parse(String(data)) as { type: string; id?: string };
+      const turn = { session_id: 'default', turn_id: '1-1', id };
+      if (type === 'auth')
+        say({ type: 'auth_ok', agent_name: 'x', version: '1', client_id: 'c', limits: {} });
+      else if (type === 'ping') say({ type: 'pong', id });
+      else if (ids.push(id) > 1)
+        say({ type: 'response', text: 'late', attachments: null, model: null, ...turn });
+      else {
+        say({ type: 'status', text: 'Thinking...', ...turn });
+        socket.close();
+      }
+    });
+  });
+  await once(server, 'listening');
+  const turn = chatWith(t, server.address() as { port: number }).send('hello');
+  assert.equal(await within(turn.accepted), '1-1');
+  assert.equal((await within(turn.response)).text, 'late');
+  assert.deepEqual(ids, [turn.id, turn.id]);
+});

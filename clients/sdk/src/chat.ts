@@ -1,7 +1,7 @@
 /**
  * One WebSocket to an agent that mends itself: it comes back after a restart under the same client id, gets what it
- * missed, and sends again what no frame has acknowledged, under the same id. So each message has one answer, whatever
- * happens to the socket.
+ * missed, and asks again, under the same id, for what has no answer yet. So each message has one answer, whatever happens
+ * to the socket.
  */
 import ReconnectingSocket, { type Options as SocketOptions } from 'partysocket/ws';
 import type { ClientFrame, ServerFrame } from '../../../src/contract/frames.ts';
@@ -176,8 +176,9 @@ export class Chat {
   #sync(): void {
     this.#isSynced = true;
     for (const turn of this.#turns.values()) {
-      if (!turn.isAccepted) this.#sendMessage(turn);
-      else if (this.#canResume) this.#socket.send(turn.resumeFrame());
+      if (turn.isAccepted && this.#canResume) this.#socket.send(turn.resumeFrame());
+      // Else an answer that was lost on its way, or is too old to come by itself, would never come.
+      else this.#sendMessage(turn);
     }
     this.#setState('open');
   }
