@@ -8,6 +8,7 @@
  * a thread and in a process (OPENAGENT_TEST_MATRIX), and over both transports; the machines know of neither.
  */
 import { randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import { runTests, testFiles } from './run-tests.mjs';
@@ -15,7 +16,7 @@ import { runTests, testFiles } from './run-tests.mjs';
 const RUNS = 200;
 const FILE_MS = 60 * 60_000;
 const FILES =
-  /^test\/(fault|machine|fuzz)\/|property|kill-nine|restart-under-load|host-death|crashes|watchdog|storage-faults|refusals/;
+  /^test\/(fault|machine|fuzz)\/|property|contract\/ws-|kill-nine|restart-under-load|host-death|crashes|watchdog|storage-faults|refusals/;
 /** Nothing of them serves. */
 const WITHOUT_TRANSPORT = /^test\/machine\/|property/;
 
@@ -42,7 +43,7 @@ async function main() {
   const seed = naturalNumber(values.seed ?? String(randomInt(1_000_000_000)), 'seed');
   const transports = values.transport === undefined ? loadableTransports() : [values.transport];
   const files = testFiles()
-    .filter((file) => FILES.test(file))
+    .filter((file) => FILES.test(file) || readFileSync(file, 'utf8').includes('OPENAGENT_TEST_RUNS'))
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)));
   process.exitCode = 0;
   for (const [index, transport] of transports.entries()) {
