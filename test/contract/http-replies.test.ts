@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { ifMatchHolds, ifNoneMatchHolds } from '../../src/contract/etag.ts';
+import { compress } from '../../src/gateway/compress.ts';
 import { isNestedDeeper } from '../../src/gateway/json-depth.ts';
 import type { HttpResponse } from '../../src/gateway/transport.ts';
 import { type Ask, codeOf, request, text } from '../fixtures/http-app.ts';
@@ -145,6 +146,21 @@ describe('compression', () => {
       assert.equal(plainOf(response), LONG);
     });
   }
+
+  test('the same bytes are packed once for each encoding, also for two who ask at once', async () => {
+    const answer = { status: 200, headers: {}, body: Buffer.from(LONG) };
+    const [first, second, other] = await Promise.all([
+      compress(answer, 'gzip'),
+      compress(answer, 'gzip'),
+      compress(answer, 'br'),
+    ]);
+    assert.equal(first.body, second.body);
+    assert.equal((await compress(answer, 'gzip')).body, first.body);
+    assert.notEqual(other.body, first.body);
+    assert.deepEqual([first, second, other].map(plainOf), [LONG, LONG, LONG]);
+    const changed = await compress({ ...answer, body: Buffer.from(`${LONG}!`) }, 'gzip');
+    assert.equal(plainOf(changed), `${LONG}!`);
+  });
 
   test('the tag of a compressed answer is another one, and still names the version to a writer', async () => {
     const headers = { 'accept-encoding': 'br' };
