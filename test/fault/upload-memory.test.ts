@@ -56,7 +56,7 @@ async function receive(url: string): Promise<number> {
 
 for (const [name] of TRANSPORTS) {
   test(`${FILE_BYTES / MIB} MiB up and down over ${name}: memory grows by less than 20 MiB`, async (t) => {
-    const child = fork(PROGRAM, [name, await tempDir(t)], { execArgv: [...TYPESCRIPT] });
+    const child = fork(PROGRAM, [name, await tempDir(t)], { execArgv: ['--expose-gc', ...TYPESCRIPT] });
     t.after(() => child.kill('SIGKILL'));
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     const url = `http://127.0.0.1:${port}`;
