@@ -16,8 +16,12 @@ import { compileAll } from './typescript-hooks.mjs';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LOADER = new URL('typescript.mjs', import.meta.url).href;
 const REPORTER = new URL('test-reporter.mjs', import.meta.url).href;
-/** The longest go first, so that none of them is left for the end, when nothing else is to be run beside it. */
-const LONG = /^test\/(fault|e2e|uploads|mcp)\/|\/ws-/;
+/**
+ * The longest go first, so that none of them is left for the end, when nothing else is to be run beside it; before them
+ * the one that saturates all cores for a while, far from those that look at agents that hang.
+ */
+const ORDER = [/fault\/not-judged/, /^test\/(fault|e2e|uploads|mcp)\/|\/ws-/, /^/];
+const rankOf = (file) => ORDER.findIndex((pattern) => pattern.test(file));
 const FILE_MS = 150_000;
 
 export function testFiles() {
@@ -27,7 +31,7 @@ export function testFiles() {
   return kinds
     .flatMap(({ name }) => readdirSync(join(ROOT, 'test', name)).map((file) => `test/${name}/${file}`))
     .filter((file) => file.endsWith('.test.ts'))
-    .sort((one, other) => LONG.test(other) - LONG.test(one) || (one < other ? -1 : 1));
+    .sort((one, other) => rankOf(one) - rankOf(other) || (one < other ? -1 : 1));
 }
 
 /** Resolves with the exit code of `node --test`. */
