@@ -111,7 +111,7 @@ function codeOf(cause: unknown): ErrorCode | undefined {
 
 const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   'storage.locked': 'is locked by another program; close it, or wait',
-  'storage.corrupt': 'is damaged; it is made anew from the notes when the agent starts',
+  'storage.corrupt': 'is damaged; it is made anew from the notes',
   'storage.full': 'cannot grow: the disk is full; free some space',
 };
 
