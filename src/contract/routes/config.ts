@@ -1,6 +1,16 @@
 /** The agent's `openagent.yaml`, without its secrets. */
 import { defineRoutes } from '../route.ts';
 
+/** How writing the file can fail once what is to stand in it is known to be right. */
+export const FILE_WRITE_ERRORS = [
+  'config.conflict',
+  'config.linked',
+  'config.unreadable',
+  'directory.unwritable',
+  'storage.full',
+  'host.unavailable',
+] as const;
+
 export const CONFIG_ROUTES = defineRoutes({
   readConfig: {
     method: 'GET',
@@ -17,17 +27,7 @@ export const CONFIG_ROUTES = defineRoutes({
     auth: 'token',
     body: true,
     headers: ['if-match'],
-    errors: [
-      'config.invalid',
-      'config.variable_missing',
-      'bind.public_without_token',
-      'config.conflict',
-      'config.linked',
-      'config.unreadable',
-      'directory.unwritable',
-      'storage.full',
-      'host.unavailable',
-    ],
+    errors: ['config.invalid', 'config.variable_missing', 'bind.public_without_token', ...FILE_WRITE_ERRORS],
   },
   patchConfig: {
     method: 'PATCH',
@@ -36,17 +36,7 @@ export const CONFIG_ROUTES = defineRoutes({
     auth: 'token',
     body: true,
     headers: ['if-match'],
-    errors: [
-      'config.invalid',
-      'config.variable_missing',
-      'bind.public_without_token',
-      'config.conflict',
-      'config.linked',
-      'config.unreadable',
-      'directory.unwritable',
-      'storage.full',
-      'host.unavailable',
-    ],
+    errors: ['config.invalid', 'config.variable_missing', 'bind.public_without_token', ...FILE_WRITE_ERRORS],
   },
   listConfigVersions: {
     method: 'GET',

@@ -1,16 +1,8 @@
 /** The MCP servers that give an agent its tools, as they stand in the configuration and as they are doing. */
 import { defineRoutes } from '../route.ts';
+import { FILE_WRITE_ERRORS } from './config.ts';
 
-const WRITE_ERRORS = [
-  'config.invalid',
-  'config.variable_missing',
-  'config.conflict',
-  'config.linked',
-  'config.unreadable',
-  'directory.unwritable',
-  'storage.full',
-  'host.unavailable',
-] as const;
+const WRITE_ERRORS = ['config.invalid', 'config.variable_missing', ...FILE_WRITE_ERRORS] as const;
 
 export const MCP_ROUTES = defineRoutes({
   listMcps: {

@@ -1,17 +1,9 @@
 /** Providers of models as they stand in `openagent.yaml`, and the model that answers. */
 import { defineRoutes } from '../route.ts';
+import { FILE_WRITE_ERRORS } from './config.ts';
 
 const READ = ['config.invalid', 'config.unreadable', 'host.unavailable'] as const;
-const WRITE = [
-  'config.invalid',
-  'config.variable_missing',
-  'config.conflict',
-  'config.linked',
-  'config.unreadable',
-  'directory.unwritable',
-  'storage.full',
-  'host.unavailable',
-] as const;
+const WRITE = ['config.invalid', 'config.variable_missing', ...FILE_WRITE_ERRORS] as const;
 
 /** Fixed names come before `{name}`: a provider cannot be called `active`, `catalog` or `providers`. */
 export const MODEL_ROUTES = defineRoutes({
