@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_LIMITS } from './limits.ts';
+import { safeParse } from './safe-parse.ts';
 import { LOG_LEVELS } from './worker-protocol.ts';
 
 /** Half of a surrogate pair: UTF-8 has no bytes for it, so the journal could not give it back. */
@@ -254,7 +255,7 @@ function parseFrame(text: string, schemas: typeof clientFrames): FrameResult {
   }
   const type = (raw as { type?: unknown }).type;
   if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) return { ignored: true };
-  const result = schemas[type as ClientFrameType].safeParse(raw);
+  const result = safeParse<ClientFrame, z.core.$ZodIssue>(schemas[type as ClientFrameType], raw);
   if (result.success) return { frame: result.data };
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') ?? '';

@@ -5,6 +5,7 @@
 import type { z } from 'zod';
 import { AppError } from '../contract/errors.ts';
 import type { Route } from '../contract/route.ts';
+import { safeParse } from '../contract/safe-parse.ts';
 import { isNestedDeeper } from './json-depth.ts';
 import type { HttpRequest } from './transport.ts';
 
@@ -104,7 +105,7 @@ function parseJson(body: Buffer, depthMax: number, mayBeEmpty: boolean): unknown
 }
 
 function validate(schema: z.ZodType, value: unknown, where: 'query' | 'body'): unknown {
-  const result = schema.safeParse(value);
+  const result = safeParse<unknown, z.core.$ZodIssue>(schema, value);
   if (result.success) return result.data;
   const issues = result.error.issues.slice(0, ISSUES_MAX);
   throw invalid(

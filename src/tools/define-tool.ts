@@ -1,6 +1,7 @@
 /** A built-in tool from a schema: the same one is shown to the model and held against what it sends. Brings zod. */
 import { z } from 'zod';
 import { AppError } from '../contract/errors.ts';
+import { safeParse } from '../contract/safe-parse.ts';
 import type { Tool, ToolContext, ToolResult } from './tool.ts';
 
 export interface ToolDefinition<S extends z.ZodObject>
@@ -16,15 +17,16 @@ export function defineTool<S extends z.ZodObject>(definition: ToolDefinition<S>)
   const { input: schema, run, ...rest } = definition;
   const { $schema: _dialect, ...inputSchema } = z.toJSONSchema(schema.strict(), { io: 'input' });
   const strict = schema.strict();
+  const checked = (input: unknown) => safeParse<unknown, z.core.$ZodIssue>(strict, input);
   return {
     ...rest,
     inputSchema,
     check: (input) => {
-      const result = strict.safeParse(input);
+      const result = checked(input);
       return result.success ? undefined : problemOf(result.error);
     },
     run: async (input, context) => {
-      const parsed = strict.safeParse(input);
+      const parsed = checked(input);
       if (!parsed.success) throw new AppError('tool.input_invalid', problemOf(parsed.error));
       const result = await run(parsed.data as z.output<S>, context);
       return typeof result === 'string' ? { text: result } : result;
@@ -32,7 +34,11 @@ export function defineTool<S extends z.ZodObject>(definition: ToolDefinition<S>)
   };
 }
 
-function problemOf({ issues }: z.core.$ZodError): string {
+function problemOf({
+  issues,
+}: {
+  readonly issues: readonly Pick<z.core.$ZodIssue, 'message'> & { readonly path: readonly PropertyKey[] }[];
+}): string {
   return issues
     .slice(0, ISSUES_SHOWN)
     .map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`))
