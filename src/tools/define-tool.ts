@@ -37,7 +37,7 @@ export function defineTool<S extends z.ZodObject>(definition: ToolDefinition<S>)
 function problemOf({
   issues,
 }: {
-  readonly issues: readonly Pick<z.core.$ZodIssue, 'message'> & { readonly path: readonly PropertyKey[] }[];
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
 }): string {
   return issues
     .slice(0, ISSUES_SHOWN)
