@@ -3,7 +3,7 @@
  * of gateway it is, and what has to be put back at the end.
  */
 import { randomBytes } from 'node:crypto';
-import { Skipped, shown, Unexpected } from './check.ts';
+import { expectThat, Skipped, shown, Unexpected } from './check.ts';
 import { type Ask, createHttpClient, type HttpAnswer, type HttpClient } from './http-client.ts';
 import { type ConnectOptions, type Conversation, type Frame, openConversation } from './socket-client.ts';
 
@@ -75,6 +75,13 @@ export class Target {
   async askIfThere(path: string, ask: Ask = {}): Promise<HttpAnswer> {
     const answer = await this.ask(path, ask);
     if (this.isAbsent(answer)) throw new Skipped(`this gateway has no ${path.split('?')[0]}`);
+    return answer;
+  }
+
+  /** What a GET of it answers with 200; anything else fails the check. */
+  async readIfThere(path: string): Promise<HttpAnswer> {
+    const answer = await this.askIfThere(path);
+    expectThat(answer.status === 200, answer.summary);
     return answer;
   }
 

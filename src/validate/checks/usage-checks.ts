@@ -3,8 +3,7 @@ import { type Check, type CheckGroup, expectThat, shown } from '../check.ts';
 import type { Target } from '../target.ts';
 
 async function read(target: Target, path: string): Promise<Record<string, unknown>> {
-  const answer = await target.askIfThere(path);
-  expectThat(answer.status === 200, answer.summary);
+  const answer = await target.readIfThere(path);
   return answer.json() as Record<string, unknown>;
 }
 
