@@ -5,12 +5,13 @@
 import type { SnapshotFrom } from 'xstate';
 import { NO_ANSWER } from '../autopsy/examine.ts';
 import type { WireError } from '../contract/errors.ts';
+import type { AgentState } from '../contract/fleet/agent-states.ts';
 import { type Autopsy, hangText } from './autopsy.ts';
 import type { ChildContext, ChildEvent, ChildIncident, childMachine } from './child.machine.ts';
 import { type ChildSpec, LADDER } from './child-spec.ts';
 import { childrenAfter } from './child-sweep.ts';
 import type { JudgeEvent } from './child-vocabulary.ts';
-import type { AgentState, AgentStatus, PreparedAgent } from './fleet.ts';
+import type { AgentStatus, PreparedAgent } from './fleet.ts';
 
 export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
 

@@ -3,6 +3,7 @@
  * and, later, the fleet gateway. Types only.
  */
 import type { WireError } from '../contract/errors.ts';
+import type { AgentState } from '../contract/fleet/agent-states.ts';
 import type { HostNotice } from '../contract/host-link.ts';
 import type {
   AgentSettings,
@@ -25,21 +26,6 @@ export interface PreparedAgent {
   /** What an earlier life of the host leaves to this one. */
   readonly past?: ChildPast;
 }
-
-export const AGENT_STATES = [
-  'waiting', // for a place among those that start at once
-  'starting',
-  'running',
-  'hung', // gives no sign of life; it is being read and ended
-  'stalled', // in a native call or a slow disk; it may come back
-  'stopping',
-  'backoff', // crashed; starts again after a pause
-  'wedged', // does not end, whatever is tried
-  'quarantined', // given up on; its reason stands beside it
-  'stopped',
-  'refused', // never supervised: its directory or configuration is unusable
-] as const;
-export type AgentState = (typeof AGENT_STATES)[number];
 
 /** One agent as an operator sees it. */
 export interface AgentStatus {

@@ -6,11 +6,12 @@
 import { basename } from 'node:path';
 import PQueue from 'p-queue';
 import { AppError, type WireError } from '../contract/errors.ts';
+import type { AgentState } from '../contract/fleet/agent-states.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { type ChildSpec, longestDeadlines } from './child-spec.ts';
 import type { Discovery } from './discovery.ts';
 import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
-import type { AgentState, AgentStatus, Fleet, PreparedAgent } from './fleet.ts';
+import type { AgentStatus, Fleet, PreparedAgent } from './fleet.ts';
 import type { Report } from './report/report.ts';
 
 /** Directories read at once: enough to keep the disk busy, few enough to start the first agent early. */

@@ -6,9 +6,10 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/contract/clock.ts';
 import { AppError } from '../../src/contract/errors.ts';
+import type { AgentState } from '../../src/contract/fleet/agent-states.ts';
 import type { Isolation } from '../../src/contract/worker-protocol.ts';
 import type { ChildSpec } from '../../src/supervisor/child-spec.ts';
-import type { AgentState, FleetEvent, PreparedAgent } from '../../src/supervisor/fleet.ts';
+import type { FleetEvent, PreparedAgent } from '../../src/supervisor/fleet.ts';
 import { type FleetOptions, startFleet } from '../../src/supervisor/start-fleet.ts';
 import { preparedAgent } from '../fixtures/prepared-agent.ts';
 

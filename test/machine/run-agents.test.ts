@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError } from '../../src/contract/errors.ts';
-import type {
-  AgentState,
-  AgentStatus,
-  Fleet,
-  FleetEvent,
-  PreparedAgent,
-} from '../../src/supervisor/fleet.ts';
+import type { AgentState } from '../../src/contract/fleet/agent-states.ts';
+import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from '../../src/supervisor/fleet.ts';
 import type { Report } from '../../src/supervisor/report/report.ts';
 import { type RunDependencies, type RunEnd, runAgents } from '../../src/supervisor/run-agents.ts';
 import { preparedAgent } from '../fixtures/prepared-agent.ts';

@@ -5,8 +5,9 @@
  */
 import { inspect } from 'node:util';
 import picocolors from 'picocolors';
+import type { AgentState } from '../../contract/fleet/agent-states.ts';
 import type { Deadlines } from '../child-spec.ts';
-import type { AgentState, AgentStatus } from '../fleet.ts';
+import type { AgentStatus } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
 import { plainText } from './plain-text.ts';
 import {

@@ -1,0 +1,143 @@
+/**
+ * The routes of the fleet gateway, which the host's main thread answers, so also while every agent hangs. Same machinery
+ * as an agent's routes (see ../route.ts); the schemas stand in `schemas.ts` under the same keys. Without a token: over
+ * the unix socket, whose file only its owner may open.
+ */
+import { defineRoutes } from '../route.ts';
+
+export const FLEET_ROUTES = defineRoutes({
+  live: {
+    method: 'GET',
+    path: '/livez',
+    summary: 'Whether the host process answers',
+    auth: 'none',
+    errors: [],
+  },
+  ready: {
+    method: 'GET',
+    path: '/readyz',
+    summary: 'Whether every agent that should run does; 503 with the reasons otherwise',
+    auth: 'none',
+    errors: [],
+  },
+  startedUp: {
+    method: 'GET',
+    path: '/startupz',
+    summary: 'Whether the first start of all agents is decided; 503 while some are still starting',
+    auth: 'none',
+    errors: [],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Figures of the host and of every agent in the text format of Prometheus',
+    auth: 'token',
+    bytes: true,
+    errors: [],
+  },
+  getFleet: {
+    method: 'GET',
+    path: '/api/fleet',
+    summary: 'The host process: version, start, directories, where its gateway listens',
+    auth: 'token',
+    errors: [],
+  },
+  listAgents: {
+    method: 'GET',
+    path: '/api/agents',
+    summary: 'Every agent as it is now, in the order of the command line',
+    auth: 'token',
+    errors: [],
+  },
+  addAgent: {
+    method: 'POST',
+    path: '/api/agents',
+    summary: 'Supervise one more directory; it is not created',
+    auth: 'token',
+    body: true,
+    errors: [
+      'agent.id_duplicate',
+      'agent.action_refused',
+      'directory.not_agent',
+      'directory.unwritable',
+      'directory.duplicate',
+      'directory.locked',
+      'config.invalid',
+      'config.variable_missing',
+      'config.unreadable',
+    ],
+  },
+  getAgent: {
+    method: 'GET',
+    path: '/api/agents/{id}',
+    summary: 'One agent as it is now',
+    auth: 'token',
+    errors: ['agent.not_found'],
+  },
+  removeAgent: {
+    method: 'DELETE',
+    path: '/api/agents/{id}',
+    summary: 'Stop an agent and supervise it no more; its directory stays as it is',
+    auth: 'token',
+    errors: ['agent.not_found', 'agent.action_refused'],
+  },
+  startAgent: {
+    method: 'POST',
+    path: '/api/agents/{id}/start',
+    summary: 'Start an agent that is stopped; one that runs stays as it is',
+    auth: 'token',
+    errors: ['agent.not_found', 'agent.action_refused'],
+  },
+  stopAgent: {
+    method: 'POST',
+    path: '/api/agents/{id}/stop',
+    summary: 'Drain an agent and leave it stopped; one that is stopped stays as it is',
+    auth: 'token',
+    errors: ['agent.not_found', 'agent.action_refused'],
+  },
+  restartAgent: {
+    method: 'POST',
+    path: '/api/agents/{id}/restart',
+    summary: 'Drain an agent and start it again; several requests make one restart',
+    auth: 'token',
+    errors: ['agent.not_found', 'agent.action_refused'],
+  },
+  releaseAgent: {
+    method: 'POST',
+    path: '/api/agents/{id}/release',
+    summary: 'Forgive a quarantined agent its crashes and start it',
+    auth: 'token',
+    errors: ['agent.not_found', 'agent.action_refused'],
+  },
+  readLogs: {
+    method: 'GET',
+    path: '/api/logs',
+    summary: 'The newest log entries of all agents, or of some, oldest first',
+    auth: 'token',
+    query: true,
+    errors: ['agent.not_found'],
+  },
+  listEvents: {
+    method: 'GET',
+    path: '/api/events',
+    summary: 'What happened to the fleet, oldest first; the newest thousand are kept',
+    auth: 'token',
+    query: true,
+    errors: [],
+  },
+  listIncidents: {
+    method: 'GET',
+    path: '/api/incidents',
+    summary: 'Hangs, stalls and quarantines that were written down, newest first',
+    auth: 'token',
+    query: true,
+    errors: ['agent.not_found'],
+  },
+  getIncident: {
+    method: 'GET',
+    path: '/api/incidents/{agent}/{name}',
+    summary: 'One incident, whole: stack, activities, output, log',
+    auth: 'token',
+    errors: ['agent.not_found', 'incident.not_found'],
+  },
+});
