@@ -1,5 +1,5 @@
 /**
- * Runs test/<kind>/<name>.test.ts, each file in a process of its own, two at once.
+ * Runs test/<kind>/<name>.test.ts, three processes at once, each with one file or with several small ones.
  *
  *   npm test                        everything
  *   npm test -- storage e2e/ports   only files whose path holds one of these words
@@ -7,10 +7,11 @@
  *   npm test -- --test-name-pattern=drain   any option of `node --test`
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { toBatches } from './test-batches.mjs';
 import { compileAll } from './typescript-hooks.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -23,6 +24,7 @@ const REPORTER = new URL('test-reporter.mjs', import.meta.url).href;
 const ORDER = [/fault\/not-judged/, /^test\/(fault|e2e|uploads|mcp)\/|\/ws-/, /^/];
 const rankOf = (file) => ORDER.findIndex((pattern) => pattern.test(file));
 const FILE_MS = 150_000;
+const BATCHES = join(ROOT, 'node_modules/.cache', `test-batches-${process.pid}`);
 
 export function testFiles() {
   const kinds = readdirSync(join(ROOT, 'test'), { withFileTypes: true }).filter((entry) =>
@@ -34,8 +36,9 @@ export function testFiles() {
     .sort((one, other) => rankOf(one) - rankOf(other) || (one < other ? -1 : 1));
 }
 
-/** Resolves with the exit code of `node --test`. */
-export async function runTests(files, { env = {}, nodeOptions = [], fileMs = FILE_MS } = {}) {
+/** Resolves with the exit code of `node --test`. `areBatched`: small files share a process. */
+export async function runTests(files, options = {}) {
+  const { env = {}, nodeOptions = [], fileMs = FILE_MS, areBatched = false } = options;
   // Without a file `node --test` would run whatever looks like a test to it.
   if (files.length === 0) throw new Error('No test file matches');
   await compileAll(...['src', 'test', 'clients'].map((name) => join(ROOT, name)));
@@ -43,7 +46,7 @@ export async function runTests(files, { env = {}, nodeOptions = [], fileMs = FIL
     ...['--import', LOADER, '--conditions=development', '--test', '--test-concurrency=3'],
     ...[`--test-timeout=${fileMs}`, `--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout'],
     ...nodeOptions,
-    ...files,
+    ...(areBatched ? toBatches(files, ROOT, BATCHES) : files),
   ];
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
@@ -55,7 +58,7 @@ export async function runTests(files, { env = {}, nodeOptions = [], fileMs = FIL
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (exitCode) => resolve(exitCode ?? 1));
-  });
+  }).finally(() => rmSync(BATCHES, { recursive: true, force: true }));
 }
 
 async function main() {
@@ -71,6 +74,7 @@ async function main() {
   process.exitCode = await runTests(files, {
     env: values.transport === undefined ? {} : { OPENAGENT_TEST_TRANSPORT: values.transport },
     nodeOptions: process.argv.slice(2).filter((arg) => arg.startsWith('--test-')),
+    areBatched: true,
   });
 }
 
