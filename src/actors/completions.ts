@@ -210,10 +210,10 @@ class Completion {
   }
 
   #done(frame: Extract<ServerFrame, { type: 'response' }>): CompletionEvent {
-    const { text, attachments, model, turn_id: turnId } = frame;
+    const { text, attachments, model, turn_id: turnId, finish_reason: cutBy } = frame;
     const { db } = this.#parts;
     return {
-      ...{ type: 'done', text, attachments, model: model ?? '' },
+      ...{ type: 'done', text, attachments, cutBy, model: model ?? '' },
       usage: withStorageErrors(db.name, () => usageOfTurn(db, turnId, this.#sinceMs)),
     };
   }

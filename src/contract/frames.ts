@@ -165,6 +165,8 @@ export const serverFrames = {
     session_id: SessionId,
     attachments: z.array(Attachment).min(1).nullable(),
     model: z.string().nullable(),
+    /** Absent: the model had said all. `length`: it was cut at its limit; `content_filter`: by a filter of its provider. */
+    finish_reason: z.enum(['length', 'content_filter']).optional(),
     ...turn,
   }),
   /** Ends a turn otherwise (then it has a `turn_id`), refuses a message, or answers a frame that makes no sense. */

@@ -9,8 +9,16 @@ test('an agent answers OpenAI’s client through its provider, with what was sai
   const double = await startDouble();
   t.after(() => stopDouble(double));
   double.onMessage('what is near', { content: 'The sea is near.' });
+  double.onMessage('be long', { content: 'It goes on', finishReason: 'length' });
+  double.onMessage('be rude', { content: 'You are', finishReason: 'content_filter' });
   const YAML: Readonly<Record<string, string>> = {
-    asks: `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1" }\n`,
+    asks: [
+      `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1" }`,
+      'providers:',
+      `  anthropic: { api_key: k, base_url: "${double.url}/v1", models: [claude-sonnet-4-6] }`,
+      `  google: { api_key: k, base_url: "${double.url}/v1beta", models: [gemini-2.5-pro] }`,
+      `  groq: { api_key: k, base_url: "${double.url}/v1", models: [llama-3.3-70b-versatile] }\n`,
+    ].join('\n'),
     slow: 'model: { provider: echo, delay_ms: 200 }\n',
   };
   const fleet = await startFleet(t, { agents: Object.keys(YAML), yaml: (id) => YAML[id] ?? '' });
@@ -41,6 +49,8 @@ test('an agent answers OpenAI’s client through its provider, with what was sai
   await openai.responses.create({ model: 'default', input: 'what is near?', previous_response_id: first.id });
   assert.match(JSON.stringify(double.getLastRequest()?.body), /The sea is near\./);
 
+  await tellsWhyItEnds(openai);
+
   const stream = await clientOf('slow').chat.completions.create({
     ...{ model: 'echo', stream: true },
     messages: [{ role: 'user', content: 'one two three '.repeat(100) }],
@@ -54,3 +64,36 @@ test('an agent answers OpenAI’s client through its provider, with what was sai
   });
   assert.ok(chunks.length >= 3);
 });
+
+/** By every wire that says so, whole and streamed; the double has no way to say `content_filter` on the two others. */
+async function tellsWhyItEnds(openai: OpenAI): Promise<void> {
+  const [groq, google] = ['groq:llama-3.3-70b-versatile', 'google:gemini-2.5-pro'];
+  const cases = [
+    ...[groq, google, 'anthropic:claude-sonnet-4-6', 'openai:gpt-4.1'].map(
+      (model) => [model, 'be long'] as const,
+    ),
+    ...[groq, google].map((model) => [model, 'be rude'] as const),
+  ];
+  for (const [model, content] of cases) {
+    const reason = content === 'be long' ? 'length' : 'content_filter';
+    const messages = [{ role: 'user', content } as const];
+    const whole = await openai.chat.completions.create({ model, messages });
+    assert.equal(whole.choices[0]?.finish_reason, reason, model);
+    const reasons: (string | null)[] = [];
+    for await (const { choices } of await openai.chat.completions.create({ model, messages, stream: true })) {
+      reasons.push(...choices.map(({ finish_reason }) => finish_reason));
+    }
+    assert.deepEqual(reasons.filter(Boolean), [reason], model);
+
+    const response = await openai.responses.create({ model, input: content });
+    const said = { reason: reason === 'length' ? 'max_output_tokens' : reason };
+    assert.deepEqual([response.status, response.incomplete_details], ['incomplete', said], model);
+    assert.equal(response.output_text, whole.choices[0]?.message.content);
+    const types: string[] = [];
+    for await (const event of await openai.responses.create({ model, input: content, stream: true })) {
+      types.push(event.type);
+      if (event.type === 'response.incomplete') assert.deepEqual(event.response.incomplete_details, said);
+    }
+    assert.equal(types.at(-1), 'response.incomplete', model);
+  }
+}

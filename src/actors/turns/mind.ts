@@ -9,7 +9,7 @@ import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Log } from '../../logging/log.ts';
-import type { ImagePart, ModelProvider, StreamPart } from '../../models/provider.ts';
+import type { FinishReason, ImagePart, ModelProvider, StreamPart } from '../../models/provider.ts';
 import type { Conversations } from '../../sessions/conversation.ts';
 import type { Summaries } from '../../sessions/summaries.ts';
 import type { SystemPromptParts } from '../../sessions/system-prompt.ts';
@@ -71,7 +71,11 @@ export interface Answer {
   readonly text: string;
   /** Runtime id that answered. */
   readonly model: string;
+  /** Absent: it had said all. */
+  readonly cutBy?: AnswerCut;
 }
+
+export type AnswerCut = Extract<FinishReason, 'length' | 'content_filter'>;
 
 /** One turn at work. */
 export interface Thought {

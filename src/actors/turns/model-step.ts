@@ -1,7 +1,7 @@
 /** One step of a turn that thinks: the model is called once, metered, and what it says is passed on as it comes. */
 import type { Clock } from '../../contract/clock.ts';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
-import type { ModelProvider, ModelRequest, ToolCall } from '../../models/provider.ts';
+import type { FinishReason, ModelProvider, ModelRequest, ToolCall } from '../../models/provider.ts';
 import type { CallMeter } from './mind.ts';
 
 export interface StepResult {
@@ -10,6 +10,7 @@ export interface StepResult {
   readonly providerData: unknown;
   /** Runtime id of the model that answered, where the provider said so. */
   readonly model: string | undefined;
+  readonly reason: FinishReason;
 }
 
 export interface StepCall {
@@ -32,6 +33,7 @@ export class ModelStep {
   #emittedChars = 0;
   #model: string | undefined;
   #providerData: unknown;
+  #reason: FinishReason = 'stop';
 
   constructor(call: StepCall) {
     this.#call = call;
@@ -58,7 +60,7 @@ export class ModelStep {
       if (meter) request.signal.removeEventListener('abort', onAbort);
     }
     const [text, calls] = [this.#text, this.#calls];
-    return { text, calls, providerData: this.#providerData, model: this.#model };
+    return { text, calls, providerData: this.#providerData, model: this.#model, reason: this.#reason };
   }
 
   async #read(): Promise<void> {
@@ -85,6 +87,7 @@ export class ModelStep {
           break;
         case 'finish':
           this.#providerData = part.providerData;
+          this.#reason = part.reason;
       }
     }
   }

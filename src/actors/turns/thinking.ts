@@ -86,7 +86,8 @@ export class Thinking implements Thought {
     for (;;) {
       const tools = await this.#tools();
       this.#goOn();
-      const { text, calls, providerData, model } = await this.#askModel(prepared, tools);
+      const step = await this.#askModel(prepared, tools);
+      const { text, calls, providerData, model } = step;
       this.#goOn();
       this.#stream.flush();
       this.#model = model ?? this.#model;
@@ -97,12 +98,18 @@ export class Thinking implements Thought {
         ...(calls.length > 0 ? { toolCalls: calls } : {}),
         ...data,
       });
-      if (calls.length === 0) return { text: this.#stream.text, model: this.#model };
+      if (calls.length === 0) return this.#answer(step);
       if (this.#steps >= toolSteps) throw tooManySteps(toolSteps);
-      await this.#recordStep({ text, calls, providerData, model });
+      await this.#recordStep(step);
       await this.#act(this.#steps, calls, [], tools);
       this.#steps += 1;
     }
+  }
+
+  /** A model that was cut while it called a tool goes on with the answer of that; only its last word can be cut short. */
+  #answer({ reason }: StepResult): Answer {
+    const cut = reason === 'length' || reason === 'content_filter' ? { cutBy: reason } : {};
+    return { text: this.#stream.text, model: this.#model, ...cut };
   }
 
   /** History, model and images: what does not change from step to step. */

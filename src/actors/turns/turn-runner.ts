@@ -145,8 +145,9 @@ export class TurnRunner {
     }
   }
 
-  #finish(turn: Turn, { text, model }: Answer): void {
-    const answer = { ...parseMarkers(text), model };
+  #finish(turn: Turn, { text, model, cutBy }: Answer): void {
+    const cut = cutBy === undefined ? {} : { finish_reason: cutBy };
+    const answer = { ...parseMarkers(text), model, ...cut };
     const { turnId, sessionId } = turn;
     // Before the client hears of them: it may ask for them at once.
     const { attachments } = answer;

@@ -82,6 +82,11 @@ export type ToolEvent = Omit<
   'type' | 'session_id' | 'turn_id' | 'id'
 >;
 
+type AnswerFields = Pick<
+  Extract<ServerFrame, { type: 'response' }>,
+  'text' | 'attachments' | 'model' | 'finish_reason'
+>;
+
 function tags(turn: Turn): { session_id: SessionId; turn_id: string; id?: string } {
   const common = { session_id: turn.sessionId, turn_id: turn.turnId };
   return turn.messageId === undefined ? common : { ...common, id: turn.messageId };
@@ -99,8 +104,7 @@ export const turnFrames = {
       ...tags(turn),
     }),
   tool: (turn: Turn, event: ToolEvent) => toText({ type: 'tool', ...event, ...tags(turn) }),
-  response: (turn: Turn, answer: { text: string; attachments: AttachmentInfo[] | null; model: string }) =>
-    toText({ type: 'response', ...answer, ...tags(turn) }),
+  response: (turn: Turn, answer: AnswerFields) => toText({ type: 'response', ...answer, ...tags(turn) }),
   error: (turn: Turn, error: WireError) =>
     toText({ type: 'error', text: error.message, code: error.code, ...tags(turn) }),
   complete: (turn: Turn) => toText({ type: 'turn_complete', ...tags(turn) }),

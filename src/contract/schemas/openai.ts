@@ -83,7 +83,8 @@ const ChatCompletion = z.object({
       index: z.literal(0),
       message: z.object({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
       logprobs: z.null(),
-      finish_reason: z.literal('stop'),
+      /** Never `tool_calls`: an agent calls its tools itself, and answers when they are done. */
+      finish_reason: z.enum(['stop', 'length', 'content_filter']),
     }),
   ),
   usage: ChatUsage,
@@ -102,7 +103,7 @@ const OutputText = z.object({
 const OutputMessage = z.object({
   id: z.string(),
   type: z.literal('message'),
-  status: z.enum(['in_progress', 'completed']),
+  status: z.enum(['in_progress', 'completed', 'incomplete']),
   role: z.literal('assistant'),
   content: z.array(OutputText),
 });
@@ -119,9 +120,9 @@ const Response = z.object({
   id: z.string(),
   object: z.literal('response'),
   created_at: z.int(),
-  status: z.enum(['in_progress', 'completed', 'failed']),
+  status: z.enum(['in_progress', 'completed', 'incomplete', 'failed']),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
-  incomplete_details: z.null(),
+  incomplete_details: z.object({ reason: z.enum(['max_output_tokens', 'content_filter']) }).nullable(),
   instructions: z.string().nullable(),
   metadata: z.record(z.string(), z.unknown()),
   model: z.string(),

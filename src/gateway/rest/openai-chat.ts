@@ -21,6 +21,8 @@ import {
 } from './openai-events.ts';
 import { toChatTurn } from './openai-input.ts';
 
+type FinishReason = ChatCompletionAnswer['choices'][number]['finish_reason'];
+
 interface Head {
   readonly id: string;
   readonly created: number;
@@ -46,11 +48,11 @@ export async function answerChat(
 }
 
 function wholeAnswer({ id, created, sessionId }: Head, end: Ended): ChatCompletionAnswer {
-  const { text, model, usage, attachments } = end;
+  const { text, model, usage, attachments, cutBy = 'stop' } = end;
   const message = { role: 'assistant', content: text, refusal: null } as const;
   return {
     ...{ id, object: 'chat.completion', created, model },
-    choices: [{ index: 0, message, logprobs: null, finish_reason: 'stop' }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: cutBy }],
     usage: toUsage(usage),
     session_id: sessionId,
     attachments: attachments === null ? null : [...attachments],
@@ -63,18 +65,18 @@ function chunks({ id, created, sessionId }: Head, expected: string, wantsUsage: 
     const event = { id, object: 'chat.completion.chunk', created, model, choices, ...usage, ...more };
     return `data: ${JSON.stringify(event)}\n\n`;
   };
-  const choice = (delta: object, finish_reason: 'stop' | null) => ({
+  const choice = (delta: object, finish_reason: FinishReason | null) => ({
     ...{ index: 0, delta, logprobs: null, finish_reason },
   });
   return {
     begin: () => chunk(expected, [choice({ role: 'assistant', content: '' }, null)]),
     delta: (content) => chunk(expected, [choice({ content }, null)]),
-    done: ({ text, model, usage, attachments }, said) => {
+    done: ({ text, model, usage, attachments, cutBy }, said) => {
       const rest = unsaid(text, said);
       const ours = { session_id: sessionId, attachments };
       return [
         ...(rest === '' ? [] : [chunk(model, [choice({ content: rest }, null)])]),
-        chunk(model, [choice({}, 'stop')], ours),
+        chunk(model, [choice({}, cutBy ?? 'stop')], ours),
         ...(wantsUsage ? [chunk(model, [], { usage: toUsage(usage) })] : []),
         'data: [DONE]\n\n',
       ].join('');

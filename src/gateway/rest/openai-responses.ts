@@ -30,7 +30,7 @@ export async function answerResponse(
   const { tape } = begun;
   if (!request.wantsDeltas) {
     const end = await tape.end();
-    return end.type === 'failed' ? failure(end) : completed(base, end, request.id);
+    return end.type === 'failed' ? failure(end) : ended(base, end, request.id);
   }
   const first = await opening(tape);
   if (first?.type === 'failed') return failure(first);
@@ -55,9 +55,9 @@ function baseOf(
   };
 }
 
-function messageOf(id: string, text: string): Message {
+function messageOf(id: string, text: string, status: Message['status']): Message {
   return {
-    ...{ id: `msg_${id}`, type: 'message', status: 'completed', role: 'assistant' },
+    ...{ id: `msg_${id}`, type: 'message', status, role: 'assistant' },
     content: [textPart(text)],
   };
 }
@@ -67,14 +67,22 @@ function textPart(text: string): Message['content'][number] {
 }
 
 /** `said`: the text as it was streamed, where that was so; the two must not differ. */
-function completed(base: ResponseAnswer, end: Ended, id: string, said = end.text): ResponseAnswer {
-  const { model, usage, attachments } = end;
+function ended(base: ResponseAnswer, end: Ended, id: string, said = end.text): ResponseAnswer {
+  const { model, usage, attachments, cutBy } = end;
+  const status = statusOf(end);
   return {
     ...base,
-    ...{ status: 'completed', model, output: [messageOf(id, said)], usage: toUsage(usage) },
+    ...{ status, model, output: [messageOf(id, said, status)], usage: toUsage(usage) },
+    incomplete_details: cutBy === undefined ? null : { reason: CUT_REASONS[cutBy] },
     attachments: attachments === null ? null : [...attachments],
   };
 }
+
+function statusOf({ cutBy }: Ended): 'completed' | 'incomplete' {
+  return cutBy === undefined ? 'completed' : 'incomplete';
+}
+
+const CUT_REASONS = { length: 'max_output_tokens', content_filter: 'content_filter' } as const;
 
 function events(base: ResponseAnswer, id: string): EventScript {
   let sequence = 0;
@@ -86,7 +94,7 @@ function events(base: ResponseAnswer, id: string): EventScript {
   const delta = (text: string) => event('response.output_text.delta', { ...at, delta: text, logprobs: [] });
   return {
     begin: () => {
-      const item: Message = { ...messageOf(id, ''), status: 'in_progress', content: [] };
+      const item: Message = { ...messageOf(id, '', 'in_progress'), content: [] };
       return [
         event('response.created', { response: base }),
         event('response.in_progress', { response: base }),
@@ -102,8 +110,8 @@ function events(base: ResponseAnswer, id: string): EventScript {
         ...(rest === '' ? [] : [delta(rest)]),
         event('response.output_text.done', { ...at, text, logprobs: [] }),
         event('response.content_part.done', { ...at, part: textPart(text) }),
-        event('response.output_item.done', { output_index: 0, item: messageOf(id, text) }),
-        event('response.completed', { response: completed(base, end, id, text) }),
+        event('response.output_item.done', { output_index: 0, item: messageOf(id, text, statusOf(end)) }),
+        event(`response.${statusOf(end)}`, { response: ended(base, end, id, text) }),
       ].join('');
     },
     failed: ({ error: { code, message } }) =>

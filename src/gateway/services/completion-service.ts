@@ -40,6 +40,8 @@ export type CompletionEvent =
       /** Runtime id that answered. */
       readonly model: string;
       readonly usage: TokenFigures;
+      /** Undefined: the model had said all. */
+      readonly cutBy: 'length' | 'content_filter' | undefined;
     }
   | {
       readonly type: 'failed';
