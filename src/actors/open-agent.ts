@@ -275,7 +275,8 @@ async function serve(
   log.info('server.start', { agent: settings.name, version: init.version, incarnation: init.incarnation });
   log.info('gateway.start', { host: settings.gateway.host, port, transport: transport.kind });
   turns.recover();
-  const heartbeat = startHeartbeat({ agent, clock, turns, hub, vitals, intervalMs: init.heartbeatMs });
+  const counted = { turns, hub, models: parts.ledger.totals, vitals };
+  const heartbeat = startHeartbeat({ agent, clock, ...counted, intervalMs: init.heartbeatMs });
   const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
   const timers = [heartbeat, maintenance, parts.files, parts.schedule, services.completions];
   parts.mcp.start();

@@ -6,7 +6,7 @@ import type { ScheduleSettings } from './schedule-settings.ts';
 import type { ToolSettings } from './tool-settings.ts';
 
 /** Bump on any incompatible change; both ends refuse a different version. */
-export const WORKER_PROTOCOL = 1;
+export const WORKER_PROTOCOL = 2;
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -170,6 +170,37 @@ export interface Heartbeat {
   readonly turnsWaiting: number;
   readonly sockets: number;
   readonly memory: MemoryUse;
+  readonly turns: TurnTotals;
+  readonly models: ModelTotals;
+  /** Its thread, or the process it has for itself, as Linux counts them; undefined elsewhere. */
+  readonly task: number | undefined;
+}
+
+/** Upper bounds of `TurnTotals.took`, in seconds. A turn may be an echo or an hour of thought. */
+export const TURN_SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600] as const;
+
+/** Of turns since this start of the agent. */
+export interface TurnTotals {
+  /** Durably; those that an earlier start accepted are counted there. */
+  readonly accepted: number;
+  /** By durable outcome, those of turns that an earlier start accepted too. */
+  readonly done: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly interrupted: number;
+  /** How many took how long from acceptance to outcome: one figure per bound of `TURN_SECONDS`, and one for the rest. */
+  readonly took: readonly number[];
+  readonly tookMs: number;
+}
+
+/** Of calls to models since this start of the agent; those to the echo model are not counted. */
+export interface ModelTotals {
+  readonly calls: number;
+  readonly failedCalls: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** Of the calls whose price is known. */
+  readonly costUsd: number;
 }
 
 /** What a worker's own JavaScript holds, in bytes. */

@@ -7,13 +7,16 @@ import { inspect } from 'node:util';
 import type { Clock } from '../contract/clock.ts';
 import { ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
 import type { AnswerMessage, NoticeMessage } from '../contract/host-link.ts';
-import type {
-  Heartbeat,
-  MemoryUse,
-  WorkerCommand,
-  WorkerExited,
-  WorkerInit,
-  WorkerReport,
+import {
+  type Heartbeat,
+  type MemoryUse,
+  type ModelTotals,
+  TURN_SECONDS,
+  type TurnTotals,
+  type WorkerCommand,
+  type WorkerExited,
+  type WorkerInit,
+  type WorkerReport,
 } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
 import type { PreparedAgent } from './fleet.ts';
@@ -170,8 +173,42 @@ function isBeat(value: unknown): value is Heartbeat {
     Number.isFinite(value.turnsRunning) &&
     Number.isFinite(value.turnsWaiting) &&
     Number.isFinite(value.sockets) &&
-    isMemoryUse(value.memory)
+    isMemoryUse(value.memory) &&
+    isTurnTotals(value.turns) &&
+    isModelTotals(value.models) &&
+    (value.task === undefined || (Number.isSafeInteger(value.task) && (value.task as number) > 0))
   );
+}
+
+function isTurnTotals(value: unknown): value is TurnTotals {
+  return (
+    isRecord(value) &&
+    isCount(value.accepted) &&
+    isCount(value.done) &&
+    isCount(value.failed) &&
+    isCount(value.cancelled) &&
+    isCount(value.interrupted) &&
+    isCount(value.tookMs) &&
+    Array.isArray(value.took) &&
+    value.took.length === TURN_SECONDS.length + 1 &&
+    value.took.every(isCount)
+  );
+}
+
+function isModelTotals(value: unknown): value is ModelTotals {
+  return (
+    isRecord(value) &&
+    isCount(value.calls) &&
+    isCount(value.failedCalls) &&
+    isCount(value.inputTokens) &&
+    isCount(value.outputTokens) &&
+    isCount(value.costUsd)
+  );
+}
+
+/** What counters are made of: they take no other. */
+function isCount(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) >= 0;
 }
 
 function isMemoryUse(value: unknown): value is MemoryUse {

@@ -5,6 +5,7 @@
 import type { Clock } from '../contract/clock.ts';
 import { AppError, type ErrorCode } from '../contract/errors.ts';
 import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
+import type { ModelTotals } from '../contract/worker-protocol.ts';
 import type { Log } from '../logging/log.ts';
 import type { TokenUsage } from '../models/provider.ts';
 import { type Database, withStorageErrors } from '../storage/database.ts';
@@ -54,6 +55,8 @@ export interface UsageLedger extends UsageReport {
   reserve(estimate: CallEstimate): Promise<Reservation>;
   /** What is left of the scarcer budget, from 1 to 0; 1 where there is none. */
   budgetRatio(): number;
+  /** Since this was opened. */
+  totals(): ModelTotals;
   /** Writes what is kept, and lets nobody wait any longer; before the database is closed. */
   close(): void;
 }
@@ -104,11 +107,13 @@ export function openUsageLedger(options: UsageLedgerOptions): UsageLedger {
   const bounds = createCostBounds(prices);
   const candidates = options.candidates ?? ((model: string) => [model]);
   const unpriced = createUnpricedWarning(log, options.budgets);
+  const totals = { calls: 0, failedCalls: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 };
   let isClosed = false;
 
   /** The money is gone before the row is written: a row that waits for the disk must not open the budget again. */
   const enter = (call: Call, result: CallResult): number | undefined => {
     const row = toRow(call, result, prices, clock);
+    addTo(totals, row);
     if (row.costUsd === undefined) unpriced(row.model);
     else {
       bounds.learn(row.model, row.costUsd);
@@ -130,6 +135,7 @@ export function openUsageLedger(options: UsageLedgerOptions): UsageLedger {
       return toReservation(estimate, clock, enter, () => budgets.release(held));
     },
     budgetRatio: () => budgets.ratio(),
+    totals: () => ({ ...totals }),
     close: () => {
       if (isClosed) return;
       isClosed = true;
@@ -137,6 +143,14 @@ export function openUsageLedger(options: UsageLedgerOptions): UsageLedger {
       records.close();
     },
   };
+}
+
+function addTo(totals: { -readonly [K in keyof ModelTotals]: number }, row: UsageRow): void {
+  totals.calls += 1;
+  if (row.errorCode !== undefined) totals.failedCalls += 1;
+  totals.inputTokens += row.inputTokens;
+  totals.outputTokens += row.outputTokens;
+  totals.costUsd += row.costUsd ?? 0;
 }
 
 /** For `candidates`: what a model provider of these settings may turn to. */

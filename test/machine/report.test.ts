@@ -25,6 +25,9 @@ test('a state that is told again, with another heartbeat, is no news', () => {
     turnsWaiting: 0,
     sockets: 0,
     memory: { heapUsed: 0, external: 0, arrayBuffers: 0 },
+    turns: { accepted: 0, done: 0, failed: 0, cancelled: 0, interrupted: 0, took: [], tookMs: 0 },
+    models: { calls: 0, failedCalls: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 },
+    task: 1,
   };
   report.agent(running());
   report.agent(running({ beat }));

@@ -8,6 +8,7 @@ import type { OpenTurn } from '../../storage/turn-record.ts';
 import type { TurnSteps } from '../../storage/turn-steps.ts';
 import type { Deliveries } from './deliveries.ts';
 import { createTurn, type Turn, turnFrames } from './turn.ts';
+import type { TurnTally } from './turn-tally.ts';
 
 export interface RecoveryContext {
   readonly journal: Journal;
@@ -15,6 +16,7 @@ export interface RecoveryContext {
   readonly log: Log;
   readonly clock: Clock;
   readonly deliveries: Deliveries;
+  readonly tally: TurnTally;
   readonly steps?: TurnSteps;
 }
 
@@ -56,14 +58,16 @@ function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): strin
   return undefined;
 }
 
-function interrupt({ journal, log, clock, deliveries }: RecoveryContext, turn: Turn, message: string): void {
+function interrupt(context: RecoveryContext, turn: Turn, message: string): void {
+  const { journal, log, clock, deliveries, tally } = context;
   const code = 'turn.interrupted';
   const frame = turnFrames.error(turn, { code, message });
   const outcome = { state: 'interrupted' as const, code, frame } as const;
   log.error('message.error', { turn_id: turn.turnId, session_id: turn.sessionId, code });
-  journal.settle(turn.rowId, outcome, clock.wallMs(), turn.client.isNamed, () =>
-    deliveries.deliver(turn.rowId, turn.client, frame, undefined),
-  );
+  journal.settle(turn.rowId, outcome, clock.wallMs(), turn.client.isNamed, () => {
+    tally.ended('interrupted', clock.wallMs() - turn.acceptedAtMs);
+    deliveries.deliver(turn.rowId, turn.client, frame, undefined);
+  });
 }
 
 function toTurn(open: OpenTurn): Turn {

@@ -4,7 +4,7 @@
  */
 import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import { AppError, type WireError } from '../../contract/errors.ts';
-import type { ShutdownReason } from '../../contract/worker-protocol.ts';
+import type { ShutdownReason, TurnTotals } from '../../contract/worker-protocol.ts';
 import type { Message, Outlet, ResumeWish, TurnService } from '../../gateway/ws/turn-service.ts';
 import { Deliveries } from './deliveries.ts';
 import { LiveTurns } from './live-turns.ts';
@@ -13,6 +13,7 @@ import { resumeTurn } from './resume.ts';
 import { Sessions } from './sessions.ts';
 import { createTurn, type Turn, turnFrames } from './turn.ts';
 import { TurnRunner, type TurnRunnerOptions } from './turn-runner.ts';
+import { TurnTally } from './turn-tally.ts';
 
 export class TurnEngine implements TurnService {
   readonly #options: TurnRunnerOptions;
@@ -20,6 +21,7 @@ export class TurnEngine implements TurnService {
   readonly #deliveries: Deliveries;
   readonly #sessions: Sessions;
   readonly #runner: TurnRunner;
+  readonly #tally = new TurnTally();
   #begun = 0;
   #draining: ShutdownReason | undefined;
   #onDrained: (() => void) | undefined;
@@ -28,7 +30,7 @@ export class TurnEngine implements TurnService {
     this.#options = options;
     this.#live = new LiveTurns(options.limits);
     this.#deliveries = new Deliveries(options);
-    this.#runner = new TurnRunner(options, this.#deliveries, (turn) => this.#forget(turn));
+    this.#runner = new TurnRunner(options, this.#deliveries, this.#tally, (turn) => this.#forget(turn));
     const effects = {
       mayStart: () => this.#draining === undefined,
       start: (turn: Turn) => {
@@ -45,7 +47,8 @@ export class TurnEngine implements TurnService {
 
   /** Takes up what earlier starts left. Call once, before anyone can connect. */
   recover(): void {
-    recoverTurns({ ...this.#options, deliveries: this.#deliveries }, (turn) => {
+    const [deliveries, tally] = [this.#deliveries, this.#tally];
+    recoverTurns({ ...this.#options, deliveries, tally }, (turn) => {
       this.#live.add(turn);
       this.#accepted(turn);
     });
@@ -133,6 +136,10 @@ export class TurnEngine implements TurnService {
     return { running: this.#begun, waiting: this.#live.size - this.#begun };
   }
 
+  totals(): TurnTotals {
+    return this.#tally.totals();
+  }
+
   /** Which turns run, for people. */
   running(): readonly string[] {
     return this.#live.begun().map(({ turnId, sessionId }) => `turn ${turnId} of session ${sessionId}`);
@@ -165,6 +172,7 @@ export class TurnEngine implements TurnService {
     const { log, onProgress } = this.#options;
     onProgress();
     if (!turn.isRecovered) {
+      this.#tally.accepted();
       log.info('message.received', {
         turn_id: turn.turnId,
         client_id: turn.client.clientId,

@@ -19,6 +19,7 @@ import { parseMarkers } from './markers.ts';
 import type { Answer, Mind } from './mind.ts';
 import { ModelCall } from './model-call.ts';
 import { type Turn, turnFrames } from './turn.ts';
+import type { TurnTally } from './turn-tally.ts';
 
 export interface TurnRunnerOptions {
   readonly journal: Journal;
@@ -65,13 +66,20 @@ interface Ending {
 export class TurnRunner {
   readonly #options: TurnRunnerOptions;
   readonly #deliveries: Deliveries;
+  readonly #tally: TurnTally;
   readonly #modelCalls: CallSlots;
   readonly #onOver: (turn: Turn) => void;
 
   /** `onOver`: the turn's outcome is durable and handed over, or it was left to the next start. */
-  constructor(options: TurnRunnerOptions, deliveries: Deliveries, onOver: (turn: Turn) => void) {
+  constructor(
+    options: TurnRunnerOptions,
+    deliveries: Deliveries,
+    tally: TurnTally,
+    onOver: (turn: Turn) => void,
+  ) {
     this.#options = options;
     this.#deliveries = deliveries;
+    this.#tally = tally;
     this.#onOver = onOver;
     this.#modelCalls = new CallSlots(options.limits.concurrentModelCalls);
   }
@@ -203,19 +211,21 @@ export class TurnRunner {
     journal.settle(turn.rowId, ending, clock.wallMs(), turn.client.isNamed, () => {
       this.#deliveries.deliver(turn.rowId, turn.client, ending.frame, turn.outlet);
       if (turn.outlet?.wantsDeltas) turn.outlet.send(turnFrames.complete(turn));
-      this.#logEnd(turn, ending);
+      this.#noteEnd(turn, ending);
       this.#onOver(turn);
       turn.thought?.ended();
     });
   }
 
-  #logEnd(turn: Turn, { state, code }: Ending): void {
+  #noteEnd(turn: Turn, { state, code }: Ending): void {
     const { log, clock } = this.#options;
+    const tookMs = clock.wallMs() - turn.acceptedAtMs;
+    this.#tally.ended(state, tookMs);
     const fields = {
       turn_id: turn.turnId,
       client_id: turn.client.clientId,
       session_id: turn.sessionId,
-      ms: Math.round(clock.wallMs() - turn.acceptedAtMs),
+      ms: Math.round(tookMs),
     };
     if (state === 'done') log.info('message.response', fields);
     else if (state === 'cancelled') log.info('message.cancelled', { ...fields, code });
