@@ -11,7 +11,7 @@ import type { ChildContext, ChildEvent, ChildIncident, childMachine } from './ch
 import { type ChildSpec, LADDER } from './child-spec.ts';
 import { childrenAfter } from './child-sweep.ts';
 import type { JudgeEvent } from './child-vocabulary.ts';
-import type { AgentStatus, PreparedAgent } from './fleet.ts';
+import type { AgentError, AgentStatus, ConfigStatus, PreparedAgent } from './fleet.ts';
 
 export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
 
@@ -20,7 +20,13 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
   switch (event.type) {
     case 'worker.ready': {
       const survivesTerminate = context.agent.isolation === 'process' || event.survivesTerminate;
-      return { ready: event, survivesTerminate, failure: undefined };
+      return {
+        ready: event,
+        readyAtMs: context.clock.wallMs(),
+        survivesTerminate,
+        failure: undefined,
+        config: restarted(context.config),
+      };
     }
     case 'worker.heartbeat':
       return { beat: event.beat };
@@ -51,7 +57,8 @@ export function remembered(context: ChildContext, event: ChildEvent): Partial<Ch
       const isCleanEnd = event.exitCode === 0 && context.agent.spec.restart !== 'permanent';
       const failure =
         context.failure ?? (isCleanEnd ? undefined : (event.error ?? exitError(event.exitCode)));
-      return { ready: undefined, beat: undefined, children: [], exitCode: event.exitCode, failure };
+      const gone = { ready: undefined, readyAtMs: undefined, beat: undefined, children: [] };
+      return { ...gone, exitCode: event.exitCode, failure };
     }
     default:
       return {};
@@ -79,6 +86,23 @@ export function isSafeBeforeReady(agent: PreparedAgent): boolean {
 
 export function reasonOf(context: ChildContext): WireError {
   return context.failure ?? exitError(context.exitCode);
+}
+
+/** The newest failure, with when it was; an end that is no failure leaves the earlier one. */
+export function newestError({ failure, lastError, clock }: ChildContext): AgentError | undefined {
+  return failure === undefined ? lastError : { ...failure, atMs: clock.wallMs() };
+}
+
+/** A host that died leaves the reason, and when each crash was. */
+export function earlierError({ past }: PreparedAgent, nowMs: number): AgentError | undefined {
+  return past?.reason && { ...past.reason, atMs: past.crashesMs.at(-1) ?? nowMs };
+}
+
+export const CONFIG_AS_STARTED: ConfigStatus = { state: 'ok', changedAtMs: undefined, problem: undefined };
+
+/** What waited for a restart is in use, or nobody waits for it any more. */
+export function restarted(config: ConfigStatus): ConfigStatus {
+  return config.state === 'restarting' ? { ...config, state: 'ok' } : config;
 }
 
 export function startTimeoutError(spec: ChildSpec): WireError {
@@ -128,7 +152,7 @@ function exitError(exitCode: number): WireError {
 
 /** One child as an operator sees it. */
 export function toStatus(snapshot: ChildSnapshot): AgentStatus {
-  const { agent, ready, beat, children, incarnation, failure, backoffMs } = snapshot.context;
+  const { agent, ready, beat, children, incarnation, failure, backoffMs, ...context } = snapshot.context;
   const state = stateOf(snapshot);
   return {
     id: agent.spec.id,
@@ -142,8 +166,13 @@ export function toStatus(snapshot: ChildSnapshot): AgentStatus {
     transport: ready?.transport,
     transportNote: ready?.transportNote,
     isolation: agent.isolation,
+    incarnation,
     restarts: Math.max(0, incarnation - 1),
     restartInMs: state === 'backoff' ? backoffMs : undefined,
+    readyAtMs: context.readyAtMs,
+    hangs: context.hangs,
+    lastError: context.lastError,
+    config: context.config,
     beat,
     children: children.length,
   };

@@ -9,8 +9,10 @@ import type { Autopsy } from './autopsy.ts';
 import {
   blamedHang,
   isSafeBeforeReady,
+  newestError,
   reasonOf,
   remembered,
+  restarted,
   shutdownTimes,
   startTimeoutError,
   toIncident,
@@ -25,6 +27,7 @@ import type {
   StartSlot,
   StartSlotInput,
 } from './child-vocabulary.ts';
+import type { ConfigStatus } from './fleet.ts';
 import type { WorkerActorEvent, WorkerActorInput } from './worker-host.ts';
 
 export const childSetup = setup({
@@ -63,6 +66,7 @@ export const childSetup = setup({
       incarnation: context.incarnation + 1,
       intent: 'none' as const,
       ready: undefined,
+      readyAtMs: undefined,
       beat: undefined,
       children: [],
       survivesTerminate: isSafeBeforeReady(context.agent),
@@ -73,6 +77,10 @@ export const childSetup = setup({
     })),
     remember: assign(({ context, event }) => remembered(context, event)),
     forgetFailure: assign({ failure: undefined }),
+    noteError: assign(({ context }) => ({ lastError: newestError(context) })),
+    countHang: assign(({ context }) => ({ hangs: context.hangs + 1 })),
+    noteConfig: assign((_, params: { config: ConfigStatus }) => params),
+    settleConfig: assign(({ context }) => ({ config: restarted(context.config) })),
     forgetRestarts: assign({ restarts: [] }),
     countRestart: assign(({ context }) => {
       const { spec } = context.agent;

@@ -5,7 +5,7 @@ import type { Activity } from '../contract/vitals.ts';
 import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
 import type { WorkerChild } from './child-sweep.ts';
-import type { PreparedAgent } from './fleet.ts';
+import type { AgentError, ConfigStatus, PreparedAgent } from './fleet.ts';
 import type { WorkerHostEvent } from './worker-host.ts';
 
 /** Why the worker was asked to end. `none`: it was not, or it did not become ready in time. */
@@ -15,6 +15,10 @@ export type ChildEvent =
   | { type: 'start' }
   | { type: 'stop'; force?: boolean }
   | { type: 'restart' }
+  /** From `quarantined` only. */
+  | { type: 'release' }
+  /** What hot reload made of its configuration: shown, nothing follows from it. */
+  | { type: 'config.noted'; config: ConfigStatus }
   | JudgeEvent
   | WorkerHostEvent;
 
@@ -73,6 +77,8 @@ export interface ChildContext extends ChildInput {
   readonly restarts: readonly number[];
   /** Starts so far. */
   readonly incarnation: number;
+  /** Wall clock. */
+  readonly readyAtMs: number | undefined;
   readonly ready: Extract<WorkerReport, { type: 'worker.ready' }> | undefined;
   readonly beat: Heartbeat | undefined;
   /** Programs it has started and that run. */
@@ -82,6 +88,10 @@ export interface ChildContext extends ChildInput {
   /** Why the last incarnation failed; kept until one is ready or the operator stops it. */
   readonly failure: WireError | undefined;
   readonly exitCode: number;
+  readonly lastError: AgentError | undefined;
+  /** Hangs and stalls so far. */
+  readonly hangs: number;
+  readonly config: ConfigStatus;
   readonly backoffMs: number;
   /** Time given to running turns by the shutdown under way. */
   readonly drainMs: number;

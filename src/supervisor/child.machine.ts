@@ -4,7 +4,7 @@
  * restart are wishes; what follows is decided when the worker is gone.
  */
 import { not } from 'xstate';
-import { hungError } from './child-facts.ts';
+import { CONFIG_AS_STARTED, earlierError, hungError } from './child-facts.ts';
 import { childSetup } from './child-setup.ts';
 import { toMonotonic } from './child-spec.ts';
 
@@ -33,18 +33,27 @@ export const childMachine = childSetup.createMachine({
     restarts: toMonotonic(input.agent.past?.crashesMs ?? [], input.clock),
     incarnation: 0,
     ready: undefined,
+    readyAtMs: undefined,
     beat: undefined,
     children: [],
     survivesTerminate: false,
     hang: undefined,
     failure: input.agent.past?.reason,
     exitCode: input.agent.past?.reason === undefined ? 0 : 1,
+    lastError: earlierError(input.agent, input.clock.wallMs()),
+    hangs: 0,
+    config: CONFIG_AS_STARTED,
     backoffMs: 0,
     drainMs: Number.POSITIVE_INFINITY,
     stopByMs: Number.POSITIVE_INFINITY,
     slot: undefined,
   }),
   initial: 'arriving',
+  on: {
+    'config.noted': {
+      actions: { type: 'noteConfig', params: ({ event }) => ({ config: event.config }) },
+    },
+  },
   states: {
     // Where it was when the last host died; passed through within one step.
     arriving: {
@@ -109,8 +118,8 @@ export const childMachine = childSetup.createMachine({
               ],
             },
             'memory.hard': OVER_MEMORY,
-            'judge.hung': { target: 'hung', actions: 'remember' },
-            'judge.stalled': { target: 'stalled', actions: 'remember' },
+            'judge.hung': { target: 'hung', actions: ['remember', 'countHang'] },
+            'judge.stalled': { target: 'stalled', actions: ['remember', 'countHang'] },
           },
         },
         /** It gives no sign of life: it is read, and ended if it is stuck in JavaScript. */
@@ -197,6 +206,7 @@ export const childMachine = childSetup.createMachine({
         wedged: {
           // Terminating a thread that holds native handles would abort every agent of this process.
           tags: 'settled',
+          entry: 'noteError',
           on: {
             // Nobody asked it to end: it was away for longer than anybody would wait, and is back.
             'judge.recovered': {
@@ -257,6 +267,7 @@ export const childMachine = childSetup.createMachine({
     },
 
     crashed: {
+      entry: 'noteError',
       always: [
         { guard: 'isFatal', target: 'quarantined' },
         { guard: not('mayRestart'), target: 'stopped' },
@@ -275,14 +286,14 @@ export const childMachine = childSetup.createMachine({
 
     stopped: {
       tags: 'settled',
-      entry: 'forgetRestarts',
+      entry: ['forgetRestarts', 'settleConfig'],
       on: { start: 'waiting', restart: 'waiting' },
     },
     quarantined: {
       tags: 'settled',
-      entry: 'reportQuarantined',
+      entry: ['settleConfig', 'reportQuarantined'],
       exit: ['forgetRestarts', 'forgetFailure'],
-      on: { start: 'waiting', restart: 'waiting', stop: 'stopped' },
+      on: { start: 'waiting', restart: 'waiting', release: 'waiting', stop: 'stopped' },
     },
   },
 });

@@ -47,6 +47,30 @@ export async function discover(args: readonly string[], cwd: string): Promise<Di
   return { agents, refused, created };
 }
 
+/** One more directory beside those that are there; it has to be an agent already. `present` by real path. */
+export async function discoverOne(
+  arg: string,
+  cwd: string,
+  present: readonly { readonly id: string; readonly dir: string }[],
+): Promise<{ readonly id: string; readonly dir: string }> {
+  const dir = resolve(cwd, arg);
+  const id = basename(dir);
+  try {
+    const kind = await kindOf(dir, arg);
+    if (kind === 'missing') throw refusal('directory.not_agent', `${dir} does not exist`, dir);
+    if (kind === 'file') throw refusal('directory.not_agent', `${dir} is no directory`, dir);
+    if (kind !== 'agent') throw notAnAgent(dir);
+    const real = await realpath(dir);
+    const same = present.find((other) => other.dir === real);
+    if (same) throw refusal('directory.duplicate', `${dir} is supervised already, as "${same.id}"`, dir);
+    refuseSameId(dir, id, new Map(present.map((other) => [other.id, other.dir])));
+    await access(dir, constants.W_OK | constants.X_OK);
+    return { id, dir };
+  } catch (error) {
+    throw AppError.is(error) ? error : unwritable(dir, error);
+  }
+}
+
 async function kindOf(dir: string, arg: string): Promise<Kind> {
   const found = await stat(dir).catch(ignoreMissing);
   if (found === undefined) return await kindOfMissing(dir, arg);

@@ -27,6 +27,37 @@ export interface PreparedAgent {
   readonly past?: ChildPast;
 }
 
+export interface AgentError extends WireError {
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+}
+
+/** What became of the newest `openagent.yaml`. `invalid`: the last good one stays in use. */
+export interface ConfigStatus {
+  readonly state: 'ok' | 'invalid' | 'restarting';
+  /** When the file was last read anew, milliseconds since the Unix epoch; undefined: not since the start. */
+  readonly changedAtMs: number | undefined;
+  readonly problem: WireError | undefined;
+}
+
+/** What was done about a changed `openagent.yaml`. */
+export type ConfigOutcome =
+  | {
+      readonly type: 'config.applied';
+      /** `nothing`: a problem was mended, and what is in use is what the file says. */
+      readonly how: 'live' | 'restart' | 'next start' | 'nothing';
+      /** Which of its parts differ, as dotted keys. */
+      readonly sections: readonly string[];
+    }
+  | {
+      readonly type: 'config.invalid';
+      readonly problem: WireError;
+      /** Where in the file, from 1, if at a place in it. */
+      readonly line: number | undefined;
+    };
+
+export type AgentCommand = 'start' | 'stop' | 'restart' | 'release';
+
 /** One agent as an operator sees it. */
 export interface AgentStatus {
   readonly id: string;
@@ -40,9 +71,18 @@ export interface AgentStatus {
   readonly transport: TransportKind | undefined;
   readonly transportNote: string | undefined;
   readonly isolation: Isolation | undefined;
+  /** Starts so far; 1 for the first. */
+  readonly incarnation: number;
   /** Starts after the first. */
   readonly restarts: number;
   readonly restartInMs: number | undefined;
+  /** When this incarnation was ready, milliseconds since the Unix epoch. */
+  readonly readyAtMs: number | undefined;
+  /** Times it hung or stalled since the host's start. */
+  readonly hangs: number;
+  /** The newest failure, also of one that runs again. */
+  readonly lastError: AgentError | undefined;
+  readonly config: ConfigStatus;
   readonly beat: Heartbeat | undefined;
   /** Programs it has started and that run. */
   readonly children: number;
@@ -52,12 +92,28 @@ export interface AgentStatus {
 export type FleetEvent =
   | { readonly type: 'agent.changed'; readonly agent: AgentStatus }
   | { readonly type: 'agent.warning'; readonly id: string; readonly warning: WireError }
-  | { readonly type: 'agent.incident'; readonly id: string; readonly incident: IncidentNotice };
+  | { readonly type: 'agent.incident'; readonly id: string; readonly incident: IncidentNotice }
+  /** While the fleet runs; each agent's first state is also told as `agent.changed`. */
+  | { readonly type: 'agent.added'; readonly agent: AgentStatus }
+  | { readonly type: 'agent.removed'; readonly id: string; readonly dir: string }
+  /** Somebody's wish, which was possible; what follows is told as `agent.changed`. */
+  | { readonly type: 'agent.commanded'; readonly id: string; readonly command: AgentCommand }
+  | (ConfigOutcome & { readonly id: string });
 
 export interface Fleet {
   add(agent: PreparedAgent): void;
-  /** False when no such agent is supervised or it cannot do that now. */
-  command(id: string, command: 'start' | 'stop' | 'restart'): boolean;
+  /**
+   * Stops an agent in order if it is alive, and knows it no more once it is gone. Rejects with `agent.not_found`, or with
+   * `agent.action_refused` when it does not end: it stays listed then, for its thread still has the directory.
+   */
+  remove(id: string): Promise<void>;
+  /**
+   * False when no such agent is supervised or it cannot do that now. To start one that runs and to stop one that is
+   * stopped is fine. `release`: forgive a quarantined one its crashes, and start it.
+   */
+  command(id: string, command: AgentCommand): boolean;
+  /** What was done about its changed configuration. */
+  configChanged(id: string, outcome: ConfigOutcome): void;
   agents(): readonly AgentStatus[];
   /** Tells an agent that is there; false when there is none to tell. */
   notify(id: string, notice: HostNotice): boolean;

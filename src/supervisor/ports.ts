@@ -19,6 +19,8 @@ export interface PortRegistry {
   bound(id: string, port: number): void;
   /** Stopped or given up: others may have its port, and nobody finds it in `.port` any more. */
   release(agent: PortOwner): void;
+  /** Released and supervised no more: another agent may come with the same id. */
+  forget(agent: PortOwner): void;
 }
 
 export interface PortOwner {
@@ -44,6 +46,15 @@ export function createPortRegistry(onDefect: (error: unknown, where: string) => 
     return true;
   }
 
+  function release({ id, dir }: PortOwner): void {
+    claimed.delete(id);
+    try {
+      rmSync(join(dir, '.port'), { force: true });
+    } catch (error) {
+      onDefect(error, `.port of ${id}`);
+    }
+  }
+
   return {
     add: (agent) => void claim(agent, readPortFile(agent.dir)),
     plan: (agent) => {
@@ -60,13 +71,10 @@ export function createPortRegistry(onDefect: (error: unknown, where: string) => 
       claimed.set(id, port);
       earlier.set(id, port);
     },
-    release: ({ id, dir }) => {
-      claimed.delete(id);
-      try {
-        rmSync(join(dir, '.port'), { force: true });
-      } catch (error) {
-        onDefect(error, `.port of ${id}`);
-      }
+    release,
+    forget: (agent) => {
+      release(agent);
+      earlier.delete(agent.id);
     },
   };
 }

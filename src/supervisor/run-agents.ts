@@ -3,15 +3,15 @@
  * hands it to the fleet the moment it is ready, and lets one that cannot be prepared fail alone. Holds the locks until
  * the fleet has stopped. It does not touch the process: how that ends is the host's business, told by `ended`.
  */
-import { basename } from 'node:path';
 import PQueue from 'p-queue';
 import { AppError, type WireError } from '../contract/errors.ts';
 import type { AgentState } from '../contract/fleet/agent-states.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { type ChildSpec, longestDeadlines } from './child-spec.ts';
 import type { Discovery } from './discovery.ts';
+import { refusedStatus, waitingStatus } from './early-statuses.ts';
 import { EXIT_CODES, type ExitReason } from './exit-codes.ts';
-import type { AgentStatus, Fleet, PreparedAgent } from './fleet.ts';
+import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
 import type { Report } from './report/report.ts';
 
 /** Directories read at once: enough to keep the disk busy, few enough to start the first agent early. */
@@ -33,6 +33,13 @@ export interface RunDependencies {
   readonly lived?: () => Promise<unknown>;
   /** An agent that cannot be ended, while the others are to go on. */
   readonly onWedged?: (status: AgentStatus) => void;
+  /** A directory that somebody wants to add, if it may be: `present` are those that are supervised, by real path. */
+  readonly find?: (
+    dir: string,
+    present: readonly { readonly id: string; readonly dir: string }[],
+  ) => Promise<{ readonly id: string; readonly dir: string }>;
+  /** Whether somebody could still add an agent, or start one that was stopped. */
+  readonly isOpen?: () => boolean;
   readonly fleet: Fleet;
   readonly report: Report;
 }
@@ -47,6 +54,18 @@ export interface RunEnd {
 }
 
 export interface Run {
+  /** Every agent as it is now, in the order of the command line; those that were refused come last. */
+  agents(): readonly AgentStatus[];
+  /**
+   * Supervises one more directory, which is not created; resolves before it has started. Rejects with what would refuse
+   * it at the start. `isListed`: it is shown as refused then.
+   */
+  add(dir: string, options?: { readonly isListed?: boolean }): Promise<AgentStatus>;
+  /**
+   * Resolves when it is gone and its directory is free. A run whose last agent was stopped or removed by command goes on
+   * while `isOpen`; it ends by itself only when all of its agents have ended or failed by themselves.
+   */
+  remove(id: string): Promise<void>;
   /** Running turns get their time, then everything stops. */
   drain(): void;
   /** Everything ends at once. */
@@ -65,7 +84,15 @@ export function runAgents(dependencies: RunDependencies): Run {
 }
 
 /** States an agent can leave by itself. */
-const ALIVE: ReadonlySet<AgentState> = new Set(['waiting', 'starting', 'running', 'stopping', 'backoff']);
+const ALIVE: ReadonlySet<AgentState> = new Set([
+  'waiting',
+  'starting',
+  'running',
+  'hung',
+  'stalled',
+  'stopping',
+  'backoff',
+]);
 /** States that say nothing yet about how the start went. */
 const UNDECIDED: ReadonlySet<AgentState> = new Set(['waiting', 'starting', 'stopping']);
 
@@ -76,15 +103,20 @@ class AgentRun implements Run {
   /** Agents of the fleet, by id. */
   readonly #statuses = new Map<string, AgentStatus>();
   /** Apart from them: a refused one may have the id, even the directory, of one that runs. */
-  readonly #refused: AgentStatus[] = [];
+  #refused: readonly AgentStatus[] = [];
   readonly #specs = new Map<string, ChildSpec>();
-  readonly #locks: DirectoryLock[] = [];
+  readonly #locks = new Map<string, DirectoryLock>();
+  /** One after the other, and after those of the command line: two may have the same id. */
+  readonly #additions = new PQueue({ concurrency: 1, autoStart: false });
   readonly #fallbacks = new Set<string>();
   /** Ids as given on the command line: the table is easier to read in that order than in that of preparation. */
   #order: readonly string[] = [];
   #look: () => void = () => {};
   #isPreparing = true;
   #isStopping = false;
+  /** Stopped by somebody's wish, and not started since. */
+  readonly #resting = new Set<string>();
+  #wasRemoved = false;
   #settled: Promise<void> | undefined;
   #reason: ExitReason = 'ok';
   #resolveEnded: (end: RunEnd) => void = () => {};
@@ -94,11 +126,7 @@ class AgentRun implements Run {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    dependencies.fleet.subscribe((event) => {
-      if (event.type === 'agent.warning') dependencies.report.warning(event.warning, event.id);
-      else if (event.type === 'agent.incident') dependencies.report.incident(event.incident, event.id);
-      else this.#changed(event.agent);
-    });
+    dependencies.fleet.subscribe((event) => this.#heard(event));
   }
 
   start(): void {
@@ -106,6 +134,24 @@ class AgentRun implements Run {
       this.#on.report.defect(error);
       this.abandon();
     });
+  }
+
+  agents(): readonly AgentStatus[] {
+    return [...this.#inOrder(), ...this.#refused];
+  }
+
+  async add(dir: string, { isListed = false } = {}): Promise<AgentStatus> {
+    const added = await this.#additions.add(() => this.#addOne(dir, isListed));
+    if (added === undefined) throw isEnding();
+    return added;
+  }
+
+  async remove(id: string): Promise<void> {
+    if (this.#statuses.has(id)) return this.#on.fleet.remove(id);
+    if (!this.#refused.some((status) => status.id === id)) {
+      throw new AppError('agent.not_found', `There is no agent ${id}`);
+    }
+    this.#refused = this.#refused.filter((status) => status.id !== id);
   }
 
   drain(): void {
@@ -140,6 +186,7 @@ class AgentRun implements Run {
     await this.#queue.onIdle();
     await this.#tryEach(alone);
     this.#isPreparing = false;
+    this.#additions.start();
     this.#check();
   }
 
@@ -170,28 +217,104 @@ class AgentRun implements Run {
   }
 
   async #prepare(dir: string): Promise<void> {
-    if (this.#isStopping) return;
-    const { loadAgent, lock, sweep, fleet, report } = this.#on;
     try {
-      const { prepared, warnings } = await loadAgent(dir);
-      if (this.#isStopping) return;
-      this.#locks.push(lock(dir));
-      await sweep?.(prepared.spec.dir);
-      if (this.#isStopping) return;
-      for (const warning of warnings) report.warning(warning, prepared.spec.id);
-      this.#statuses.set(prepared.spec.id, waiting(prepared));
-      this.#specs.set(prepared.spec.id, prepared.spec);
-      fleet.add(prepared);
+      await this.#take(dir);
     } catch (error) {
-      if (!AppError.is(error)) report.defect(error);
+      if (!AppError.is(error)) this.#on.report.defect(error);
       this.#refuse(dir, AppError.toWire(error));
     }
   }
 
+  /** Undefined when the run has begun to end meanwhile. */
+  async #take(dir: string): Promise<PreparedAgent | undefined> {
+    if (this.#isStopping) return undefined;
+    const { loadAgent, lock, sweep, fleet, report } = this.#on;
+    const { prepared, warnings } = await loadAgent(dir);
+    if (this.#isStopping) return undefined;
+    const { id, dir: realDir } = prepared.spec;
+    const held = lock(dir);
+    this.#locks.set(id, held);
+    try {
+      await sweep?.(realDir);
+    } catch (error) {
+      this.#locks.delete(id);
+      held.release();
+      throw error;
+    }
+    if (this.#isStopping) return undefined;
+    for (const warning of warnings) report.warning(warning, id);
+    this.#statuses.set(id, waitingStatus(prepared));
+    this.#specs.set(id, prepared.spec);
+    fleet.add(prepared);
+    return prepared;
+  }
+
+  async #addOne(dir: string, isListed: boolean): Promise<AgentStatus> {
+    const { find, report } = this.#on;
+    if (this.#isStopping || !find) throw isEnding();
+    try {
+      const found = await find(dir, [...this.#statuses.values()]);
+      report.expect([found.id]);
+      const prepared = await this.#take(found.dir);
+      if (prepared === undefined) throw isEnding();
+      const { id } = prepared.spec;
+      this.#order = [...this.#order.filter((known) => known !== id), id];
+      this.#refused = this.#refused.filter((status) => status.dir !== found.dir && status.dir !== dir);
+      report.added(id, found.dir);
+      return this.#statuses.get(id) ?? waitingStatus(prepared);
+    } catch (error) {
+      if (isListed && AppError.is(error) && !this.#isStopping) {
+        this.#refused = this.#refused.filter((status) => status.dir !== dir);
+        this.#refuse(dir, AppError.toWire(error));
+      }
+      throw error;
+    }
+  }
+
   #refuse(dir: string, reason: WireError): void {
-    const status = refused(dir, reason);
-    this.#refused.push(status);
+    const status = refusedStatus(dir, reason);
+    this.#refused = [...this.#refused, status];
     this.#on.report.agent(status);
+  }
+
+  #heard(event: FleetEvent): void {
+    const { report } = this.#on;
+    switch (event.type) {
+      case 'agent.changed':
+        return this.#changed(event.agent);
+      case 'agent.warning':
+        return report.warning(event.warning, event.id);
+      case 'agent.incident':
+        return report.incident(event.incident, event.id);
+      case 'agent.removed':
+        return this.#removed(event.id, event.dir);
+      case 'agent.commanded':
+        if (event.command === 'stop') this.#resting.add(event.id);
+        else this.#resting.delete(event.id);
+        return;
+      case 'config.applied':
+      case 'config.invalid':
+        return report.config(event, event.id);
+      case 'agent.added':
+        return;
+    }
+  }
+
+  #removed(id: string, dir: string): void {
+    this.#locks.get(id)?.release();
+    this.#locks.delete(id);
+    this.#statuses.delete(id);
+    this.#specs.delete(id);
+    this.#order = this.#order.filter((known) => known !== id);
+    this.#resting.delete(id);
+    this.#wasRemoved = true;
+    this.#on.report.removed(id, dir);
+    this.#look();
+    this.#check();
+  }
+
+  #inOrder(): readonly AgentStatus[] {
+    return this.#order.flatMap((id) => this.#statuses.get(id) ?? []);
   }
 
   #changed(status: AgentStatus): void {
@@ -215,13 +338,15 @@ class AgentRun implements Run {
 
   #check(): void {
     if (this.#isPreparing || this.#isStopping) return;
-    const statuses = this.#order.flatMap((id) => this.#statuses.get(id) ?? []);
+    const statuses = this.#inOrder();
     if (this.#settled === undefined && statuses.every(({ state }) => !UNDECIDED.has(state))) {
       this.#settled = this.#on.report
         .settled([...statuses, ...this.#refused], longestDeadlines([...this.#specs.values()]))
         .catch((error: unknown) => this.#on.report.defect(error));
     }
     if (statuses.some(({ state }) => ALIVE.has(state))) return;
+    const isByWish = this.#wasRemoved || this.#resting.size > 0;
+    if (isByWish && this.#on.isOpen?.()) return;
     const isOk = statuses.length > 0 && statuses.every(({ state }) => state === 'stopped');
     this.#stop(isOk ? 'ok' : 'noAgent', false);
   }
@@ -232,6 +357,8 @@ class AgentRun implements Run {
     if (this.#isStopping && !force) return;
     this.#isStopping = true;
     this.#queue.clear();
+    // What waits in it is told that this is the end.
+    this.#additions.start();
     this.#look();
     this.#end(force).catch((error: unknown) => {
       this.#on.report.defect(error);
@@ -242,38 +369,13 @@ class AgentRun implements Run {
   async #end(force: boolean): Promise<void> {
     const { wedged } = await this.#on.fleet.shutdown({ force });
     await this.#settled;
-    for (const lock of this.#locks.splice(0)) lock.release();
+    for (const lock of this.#locks.values()) lock.release();
+    this.#locks.clear();
     const isHeld = wedged.length > 0;
     this.#resolveEnded({ reason: isHeld ? 'forced' : this.#reason, wedged, isHeld });
   }
 }
 
-function waiting(agent: PreparedAgent): AgentStatus {
-  return {
-    ...UNKNOWN,
-    id: agent.spec.id,
-    dir: agent.spec.dir,
-    name: agent.settings.name,
-    state: 'waiting',
-    isolation: agent.isolation,
-  };
+function isEnding(): AppError {
+  return new AppError('agent.action_refused', 'The supervisor is ending; no agent can be added');
 }
-
-function refused(dir: string, reason: WireError): AgentStatus {
-  return { ...UNKNOWN, id: basename(dir), dir, state: 'refused', reason };
-}
-
-const UNKNOWN = {
-  name: undefined,
-  reason: undefined,
-  host: undefined,
-  port: undefined,
-  model: undefined,
-  transport: undefined,
-  transportNote: undefined,
-  isolation: undefined,
-  restarts: 0,
-  restartInMs: undefined,
-  beat: undefined,
-  children: 0,
-} as const;

@@ -5,11 +5,20 @@
 import { createActor, fromCallback } from 'xstate';
 import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
+import type { AgentState } from '../contract/fleet/agent-states.ts';
 import { WORKER_PROTOCOL, type WorkerInit } from '../contract/worker-protocol.ts';
 import { childMachine } from './child.machine.ts';
 import { type ChildSnapshot, toStatus } from './child-facts.ts';
 import type { ChildPast } from './child-spec.ts';
-import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from './fleet.ts';
+import type {
+  AgentCommand,
+  AgentStatus,
+  ConfigOutcome,
+  ConfigStatus,
+  Fleet,
+  FleetEvent,
+  PreparedAgent,
+} from './fleet.ts';
 import { startHangWatch } from './hang-watch.ts';
 import type { AnswerQuestion } from './host-questions.ts';
 import { recordIncident } from './incidents.ts';
@@ -38,6 +47,8 @@ export interface FleetOptions {
   readonly hostBoot?: string;
   /** What the next life of the host should know of an agent; may be called without news. */
   onRecord?(id: string, past: ChildPast): void;
+  /** It is supervised no more. */
+  onForget?(id: string): void;
   /**
    * Reads an agent's configuration again before each start after its first. An AppError it rejects with is the reason
    * why the agent does not start.
@@ -73,10 +84,25 @@ export function startFleet(options: FleetOptions): Fleet {
       const child = childOf(agent.spec.id);
       if (child) board.watch(child);
     },
+    remove: async (id) => {
+      const child = childOf(id);
+      if (!child) throw new AppError('agent.not_found', `There is no agent ${id}`);
+      await removed(supervisor, id);
+      board.forget(child);
+    },
     command: (id, command) => {
-      if (!isSupervising() || !childOf(id)?.getSnapshot().can({ type: command })) return false;
+      const child = childOf(id);
+      if (!isSupervising() || !child || supervisor.getSnapshot().context.leaving.has(id)) return false;
+      if (!child.getSnapshot().can({ type: command })) return isAlready(command, board.stateOf(id));
+      board.tell({ type: 'agent.commanded', id, command });
       supervisor.send({ type: 'agent.command', id, command });
       return true;
+    },
+    configChanged: (id, outcome) => {
+      const child = childOf(id);
+      if (!child) return;
+      board.tell({ ...outcome, id });
+      child.send({ type: 'config.noted', config: toConfigStatus(outcome, options.clock.wallMs()) });
     },
     agents: board.statuses,
     notify: (id, notice) => {
@@ -102,6 +128,50 @@ export function startFleet(options: FleetOptions): Fleet {
 
 type Defect = FleetOptions['onDefect'];
 
+/** Asks for it, and waits until the supervisor has forgotten it or has given up on that. */
+function removed(supervisor: SupervisorActor, id: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = (): boolean => {
+      const { context, status } = supervisor.getSnapshot();
+      if (context.agents.has(id) && context.leaving.has(id) && status === 'active') return false;
+      if (!context.agents.has(id)) resolve();
+      else {
+        const isEnding = status !== 'active' || supervisor.getSnapshot().value !== 'supervising';
+        const why = isEnding ? 'the supervisor is ending' : 'it does not end, whatever is tried';
+        reject(new AppError('agent.action_refused', `${id} cannot be removed: ${why}`));
+      }
+      return true;
+    };
+    supervisor.send({ type: 'agent.removed', id });
+    if (look()) return;
+    const subscription = supervisor.subscribe({
+      next: () => look() && subscription.unsubscribe(),
+      complete: look,
+      error: reject,
+    });
+  });
+}
+
+/** What it is in the middle of, or has long been. */
+const ALREADY: Readonly<Record<AgentCommand, readonly (AgentState | undefined)[]>> = {
+  start: ['waiting', 'starting', 'running', 'hung', 'stalled', 'stopping'],
+  stop: ['stopped'],
+  restart: ['waiting'],
+  release: [],
+};
+
+function isAlready(command: AgentCommand, state: AgentState | undefined): boolean {
+  return ALREADY[command].includes(state);
+}
+
+function toConfigStatus(outcome: ConfigOutcome, atMs: number): ConfigStatus {
+  if (outcome.type === 'config.invalid') {
+    return { state: 'invalid', changedAtMs: atMs, problem: outcome.problem };
+  }
+  const state = outcome.how === 'restart' ? 'restarting' : 'ok';
+  return { state, changedAtMs: atMs, problem: undefined };
+}
+
 function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
   const ended = new Promise<{ readonly wedged: readonly string[] }>((resolve, reject) => {
     supervisor.subscribe({
@@ -116,7 +186,7 @@ function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
 }
 
 /** What is known of every agent, also after its end, and who is told when it changes. */
-function createBoard(ports: PortRegistry, { clock, onDefect, onRecord }: FleetOptions) {
+function createBoard(ports: PortRegistry, { clock, onDefect, onRecord, onForget }: FleetOptions) {
   const listeners = new Set<(event: FleetEvent) => void>();
   const statuses = new Map<string, AgentStatus>();
 
@@ -137,11 +207,22 @@ function createBoard(ports: PortRegistry, { clock, onDefect, onRecord }: FleetOp
     if (previous && isSameButBeat(previous, status)) return;
     keepPorts(ports, child, previous, status);
     onRecord?.(status.id, toPast(child.getSnapshot(), clock));
+    if (!previous) tell({ type: 'agent.added', agent: status });
     tell({ type: 'agent.changed', agent: status });
   }
 
   return {
+    tell,
     statuses: () => [...statuses.values()],
+    stateOf: (id: string) => statuses.get(id)?.state,
+    forget: (child: ChildActor) => {
+      const { agent } = child.getSnapshot().context;
+      const { id, dir } = agent.spec;
+      ports.forget(toPortOwner(agent));
+      statuses.delete(id);
+      onForget?.(id);
+      tell({ type: 'agent.removed', id, dir });
+    },
     subscribe: (listener: (event: FleetEvent) => void) => {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -10,11 +10,11 @@ import { AppError } from '../contract/errors.ts';
 import { acquireDirectoryLock } from '../storage/directory-lock.ts';
 import { answerBy, configAnswers } from './answer-questions.ts';
 import { sweepChildren } from './child-sweep.ts';
-import type { RunOptions } from './command-line.ts';
+import type { RunOptions } from './command-line/run-command.ts';
 import { loadAgent } from './config/load-agent.ts';
 import type { Overrides } from './config/resolve-config.ts';
 import { openConfig } from './config-store/open-config.ts';
-import { discover } from './discovery.ts';
+import { discover, discoverOne } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { AgentStatus } from './fleet.ts';
 import { readBreadcrumb } from './read-breadcrumb.ts';
@@ -177,6 +177,7 @@ function start(
     onTrial: aftermath.tries,
     lived: () => sleep(TRIAL_MS, undefined, { ref: false }),
     onWedged: ({ id }) => askForAnother(id, () => fleet.agents(), watchdog, aftermath),
+    find: (dir, present) => discoverOne(dir, process.cwd(), present),
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),

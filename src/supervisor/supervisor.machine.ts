@@ -2,19 +2,20 @@
  * one_for_one over a changing set of agents (OTP's DynamicSupervisor). A child that exceeds its intensity stays
  * `quarantined`; unlike in OTP it does not take the supervisor with it, because agents are independent tenants. All
  * stop at once: agents do not depend on each other. It ends when every child is settled; one that is wedged counts,
- * else a single stuck thread would keep the others' host alive for ever.
+ * else a single stuck thread would keep the others' host alive for ever. An agent that is removed stops first and is
+ * forgotten when it is gone; one that does not end stays, for its thread still has the directory.
  */
-import { type ActorRefFrom, assign, setup } from 'xstate';
+import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
 import type { Clock } from '../contract/clock.ts';
 import { childMachine } from './child.machine.ts';
-import type { PreparedAgent } from './fleet.ts';
+import type { AgentCommand, PreparedAgent } from './fleet.ts';
 
-export type ChildCommand = 'start' | 'stop' | 'restart';
 export type ChildActor = ActorRefFrom<typeof childMachine>;
 
 export type SupervisorEvent =
   | { type: 'agent.added'; agent: PreparedAgent }
-  | { type: 'agent.command'; id: string; command: ChildCommand }
+  | { type: 'agent.command'; id: string; command: AgentCommand }
+  | { type: 'agent.removed'; id: string }
   | { type: 'shutdown'; force: boolean }
   /** XState's own, when a child machine fails. */
   | { type: `xstate.error.actor.${string}`; error: unknown };
@@ -29,6 +30,8 @@ export interface SupervisorInput {
 interface SupervisorContext extends SupervisorInput {
   /** In the order in which they were added. */
   readonly agents: ReadonlyMap<string, ChildActor>;
+  /** Ids of those that are to be forgotten once they are gone. */
+  readonly leaving: ReadonlySet<string>;
 }
 
 export const supervisorMachine = setup({
@@ -50,6 +53,27 @@ export const supervisorMachine = setup({
         return new Map(context.agents).set(agent.spec.id, child);
       },
     }),
+    removeOne: assign({
+      leaving: ({ context, event }) =>
+        event.type === 'agent.removed' ? new Set(context.leaving).add(event.id) : context.leaving,
+    }),
+    /** A child machine that failed has ended its worker with it. */
+    stopOne: ({ context, event }) => {
+      const child = event.type === 'agent.removed' ? context.agents.get(event.id) : undefined;
+      if (child && isActive(child)) child.send({ type: 'stop' });
+    },
+    forgetLeft: enqueueActions(({ context, enqueue }) => {
+      const decided = [...context.leaving].filter((id) => isDecided(context.agents.get(id)));
+      const gone = decided.filter((id) => !isWedged(context.agents.get(id)));
+      for (const id of gone) {
+        const child = context.agents.get(id);
+        if (child) enqueue.stopChild(child);
+      }
+      enqueue.assign({
+        agents: new Map([...context.agents].filter(([id]) => !gone.includes(id))),
+        leaving: new Set([...context.leaving].filter((id) => !decided.includes(id))),
+      });
+    }),
     command: ({ context, event }) => {
       if (event.type === 'agent.command') context.agents.get(event.id)?.send({ type: event.command });
     },
@@ -63,12 +87,15 @@ export const supervisorMachine = setup({
   guards: {
     // Spawning a taken id would orphan the first actor: XState keeps no reference to it.
     isNew: ({ context, event }) => event.type === 'agent.added' && !context.agents.has(event.agent.spec.id),
+    isKnown: ({ context, event }) => event.type === 'agent.removed' && context.agents.has(event.id),
+    mayCommand: ({ context, event }) => event.type === 'agent.command' && !context.leaving.has(event.id),
+    someLeft: ({ context }) => [...context.leaving].some((id) => isDecided(context.agents.get(id))),
     isForced: ({ event }) => event.type === 'shutdown' && event.force,
     allSettled: ({ context }) => [...context.agents.values()].every(isSettled),
   },
 }).createMachine({
   id: 'supervisor',
-  context: ({ input }) => ({ ...input, agents: new Map() }),
+  context: ({ input }) => ({ ...input, agents: new Map(), leaving: new Set() }),
   initial: 'supervising',
   on: {
     'xstate.error.actor.*': {
@@ -82,9 +109,11 @@ export const supervisorMachine = setup({
     supervising: {
       on: {
         'agent.added': { guard: 'isNew', actions: 'add' },
-        'agent.command': { actions: 'command' },
+        'agent.command': { guard: 'mayCommand', actions: 'command' },
+        'agent.removed': { guard: 'isKnown', actions: ['removeOne', 'stopOne'] },
         shutdown: 'shuttingDown',
       },
+      always: { guard: 'someLeft', actions: 'forgetLeft' },
     },
     shuttingDown: {
       entry: 'stopAll',
@@ -94,11 +123,20 @@ export const supervisorMachine = setup({
     ended: { type: 'final' },
   },
   output: ({ context }) => ({
-    wedged: [...context.agents]
-      .filter(([, child]) => child.getSnapshot().matches({ alive: 'wedged' }))
-      .map(([id]) => id),
+    wedged: [...context.agents].filter(([, child]) => isWedged(child)).map(([id]) => id),
   }),
 });
+
+/** Whether it is known if one that is to be forgotten can be. */
+function isDecided(child: ChildActor | undefined): boolean {
+  if (child === undefined || !isActive(child)) return true;
+  const { value } = child.getSnapshot();
+  return value === 'stopped' || value === 'quarantined' || isWedged(child);
+}
+
+function isWedged(child: ChildActor | undefined): boolean {
+  return child?.getSnapshot().matches({ alive: 'wedged' }) ?? false;
+}
 
 /** A child machine that failed has no snapshot worth waiting for. */
 function isSettled(child: ChildActor): boolean {

@@ -91,7 +91,7 @@ test('a restart reads the configuration again, and one that became invalid is it
   assert.equal((await until('beta', 'quarantined')).reason?.code, 'config.invalid');
 });
 
-test('commands that make no sense are refused, and a listener that throws disturbs nobody', async (t) => {
+test('commands that make no sense are refused, wishes that hold already are fine, and a listener that throws disturbs nobody', async (t) => {
   const { agent, defects, fleet, until } = startTestFleet(t);
   fleet.subscribe(() => {
     throw new Error('listener');
@@ -99,10 +99,11 @@ test('commands that make no sense are refused, and a listener that throws distur
   fleet.add(agent('alpha', 'none'));
   await until('alpha', 'running');
   assert.equal(fleet.command('nobody', 'stop'), false);
-  assert.equal(fleet.command('alpha', 'start'), false);
+  assert.equal(fleet.command('alpha', 'start'), true);
+  assert.equal(fleet.command('alpha', 'release'), false);
   assert.equal(fleet.command('alpha', 'stop'), true);
   await until('alpha', 'stopped');
-  assert.equal(fleet.command('alpha', 'stop'), false);
+  assert.equal(fleet.command('alpha', 'stop'), true);
   assert.ok(defects.length > 0);
   await fleet.shutdown({ force: false });
   assert.equal(fleet.command('alpha', 'start'), false);

@@ -210,6 +210,8 @@ function createWorld(options: WorldOptions) {
       become(agent.spec.id, 'waiting');
       note(`added ${agent.spec.id}`);
     },
+    remove: async () => {},
+    configChanged: () => {},
     command: () => false,
     agents: () => [...agents.values()],
     shutdown({ force }) {
@@ -262,6 +264,9 @@ function notingReport(note: (entry: string) => void): Report {
       if (state === 'refused') note(`agent ${id} refused ${reason?.code}`);
     },
     incident: () => {},
+    added: (id) => note(`report added ${id}`),
+    removed: (id) => note(`report removed ${id}`),
+    config: () => {},
     warning: ({ message }) => note(`warning ${message}`),
     async settled(agents, deadlines) {
       const order = [...agents].map(({ id, state }) => `${id}:${state}`);
@@ -284,8 +289,13 @@ const STATUS: Omit<AgentStatus, 'id' | 'dir' | 'state'> = {
   transport: 'node',
   transportNote: undefined,
   isolation: 'thread',
+  incarnation: 1,
   restarts: 0,
   restartInMs: undefined,
+  readyAtMs: undefined,
+  hangs: 0,
+  lastError: undefined,
+  config: { state: 'ok', changedAtMs: undefined, problem: undefined },
   beat: undefined,
   children: 0,
 };

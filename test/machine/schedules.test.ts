@@ -4,12 +4,9 @@ import { createActor } from 'xstate';
 import { childMachine } from '../../src/supervisor/child.machine.ts';
 import { toStatus } from '../../src/supervisor/child-facts.ts';
 import { DEFAULT_SPEC, FATAL_CODES, LADDER } from '../../src/supervisor/child-spec.ts';
+import type { AgentCommand } from '../../src/supervisor/fleet.ts';
 import { createStartSlots } from '../../src/supervisor/start-slots.ts';
-import {
-  type ChildActor,
-  type ChildCommand,
-  supervisorMachine,
-} from '../../src/supervisor/supervisor.machine.ts';
+import { type ChildActor, supervisorMachine } from '../../src/supervisor/supervisor.machine.ts';
 import { preparedAgent } from '../fixtures/prepared-agent.ts';
 import { createTestClock } from '../fixtures/simulated-clock.ts';
 import { createStubWorkers, type StubWorker } from '../fixtures/stub-worker.ts';
@@ -187,7 +184,7 @@ function startSchedule(seed: number) {
 }
 
 const RESTARTS = ['permanent', 'permanent', 'transient', 'temporary'] as const;
-const COMMANDS: readonly ChildCommand[] = ['start', 'stop', 'restart'];
+const COMMANDS: readonly AgentCommand[] = ['start', 'stop', 'restart', 'release'];
 const FAILURES = ['storage.locked', 'bind.no_free_port', [...FATAL_CODES][0]!] as const;
 
 function stateOf(actor: ChildActor): string {

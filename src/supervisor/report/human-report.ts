@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import picocolors from 'picocolors';
 import type { AgentState } from '../../contract/fleet/agent-states.ts';
 import type { Deadlines } from '../child-spec.ts';
-import type { AgentStatus } from '../fleet.ts';
+import type { AgentStatus, ConfigOutcome } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
 import { plainText } from './plain-text.ts';
 import {
@@ -47,6 +47,18 @@ export function createHumanReport(options: ReportOptions): Report {
       line(`created ${plainText(dir)}: edit openagent.yaml in it to give it a model and a name`),
     agent(status) {
       if (status.state !== 'waiting' && isNews(status)) line(stateLine(status, idChars, colors));
+    },
+    added: (id, dir) => line(noticeLine(id, 'added', plainText(dir), idChars, colors)),
+    removed: (id, dir) => line(noticeLine(id, 'removed', plainText(dir), idChars, colors)),
+    config(outcome, id) {
+      if (outcome.type === 'config.applied') {
+        line(noticeLine(id, 'reloaded', reloadText(outcome), idChars, colors));
+        return;
+      }
+      const goesOn = 'it goes on with the configuration it has';
+      err.write(
+        `${errColors.yellow('warning')}: ${plainText(id)}: ${indented(outcome.problem.message)}; ${goesOn}\n`,
+      );
     },
     warning(warning, id) {
       const about = id === undefined ? '' : `${plainText(id)}: `;
@@ -93,6 +105,25 @@ function stateLine(status: AgentStatus, idChars: number, colors: Colors): string
   const label = status.state === 'refused' ? status.dir : status.id;
   const start = `${plainText(label).padEnd(idChars)}  ${paint(status.state, status.state.padEnd(STATE_CHARS), colors)}`;
   return `${start}  ${facts(status).map(indented).join('  ')}`.trimEnd();
+}
+
+/** Not a state, but in the same columns. */
+function noticeLine(id: string, word: string, text: string, idChars: number, colors: Colors): string {
+  return `${plainText(id).padEnd(idChars)}  ${colors.dim(word.padEnd(STATE_CHARS))}  ${text}`;
+}
+
+function reloadText({ how, sections }: Extract<ConfigOutcome, { type: 'config.applied' }>): string {
+  const changed = sections.map(plainText).join(', ');
+  switch (how) {
+    case 'live':
+      return `${changed}: in use`;
+    case 'restart':
+      return `${changed}: starts again with it`;
+    case 'next start':
+      return `${changed}: in use from the next start`;
+    case 'nothing':
+      return 'openagent.yaml is valid again, and says what is in use';
+  }
 }
 
 function facts(status: AgentStatus): readonly string[] {

@@ -20,6 +20,10 @@ export function createJsonReport(options: ReportOptions): Report {
     agent(status) {
       if (isNews(status)) write('agent', toRecord(status));
     },
+    added: (id, dir) => write('added', { id, dir }),
+    removed: (id, dir) => write('removed', { id, dir }),
+    config: ({ type, ...outcome }, id) =>
+      write('config', { id, state: type.replace('config.', ''), ...outcome }),
     warning: (warning, id) => write('warning', { id, ...warning }),
     incident: ({ kind, text, file }, id) => write('incident', { id, kind, text, file }),
     settled: async (agents, deadlines) =>

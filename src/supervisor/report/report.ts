@@ -5,7 +5,7 @@
  */
 import type { Deadlines } from '../child-spec.ts';
 import type { ExitCode } from '../exit-codes.ts';
-import type { AgentStatus } from '../fleet.ts';
+import type { AgentStatus, ConfigOutcome } from '../fleet.ts';
 import type { IncidentNotice } from '../incidents.ts';
 
 export interface Report {
@@ -19,6 +19,11 @@ export interface Report {
   created(dir: string): void;
   /** Every change is offered; what has not changed for a reader is left out. */
   agent(status: AgentStatus): void;
+  /** An agent came to a fleet that runs, or left it. */
+  added(id: string, dir: string): void;
+  removed(id: string, dir: string): void;
+  /** Its `openagent.yaml` was changed, and what was done about that. */
+  config(outcome: ConfigOutcome, id: string): void;
   /** `id` is absent where the warning is about the command line or the supervisor itself. */
   warning(warning: ReportWarning, id: string | undefined): void;
   /** An agent hung, stalled or was given up: what was found, and what is done about it. */
