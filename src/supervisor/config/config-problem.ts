@@ -22,6 +22,13 @@ export interface ConfigProblem extends Place {
 
 const SHOWN_MAX = 5;
 
+const problemsByError = new WeakMap<Error, readonly ConfigProblem[]>();
+
+/** All problems that an error of `configError` tells of, also those its message has no room for. */
+export function problemsOf(error: Error): readonly ConfigProblem[] {
+  return problemsByError.get(error) ?? [];
+}
+
 /** One error for all problems of a file, so that one round of mending is enough. */
 export function configError(code: ErrorCode, file: string, problems: readonly ConfigProblem[]): AppError {
   const [first, ...rest] = problems;
@@ -29,7 +36,9 @@ export function configError(code: ErrorCode, file: string, problems: readonly Co
   const shown = rest.slice(0, SHOWN_MAX - 1).map((problem) => `; line ${where(problem)}`);
   const hidden = rest.length - shown.length;
   const message = `${file}:${where(first)}${shown.join('')}${hidden > 0 ? `; and ${hidden} more` : ''}`;
-  return new AppError(code, message, { details: problems.map((problem) => toDetail(file, problem)) });
+  const error = new AppError(code, message, { details: problems.map((problem) => toDetail(file, problem)) });
+  problemsByError.set(error, problems);
+  return error;
 }
 
 export function configWarning(file: string, problem: ConfigProblem): WireError {
