@@ -10,9 +10,10 @@ import type { SessionService } from '../gateway/services/session-service.ts';
 import type { ApprovalService } from '../gateway/ws/approval-service.ts';
 import type { Log } from '../logging/log.ts';
 import type { ModelProvider } from '../models/provider.ts';
+import { rememberTurn } from '../sessions/conversation.ts';
 import { type Database, withStorageErrors } from '../storage/database.ts';
 import type { Journal } from '../storage/journal.ts';
-import { createSessionRecords } from '../storage/session-records.ts';
+import { createSessionRecords, type SessionRecords } from '../storage/session-records.ts';
 import { createTurnSteps, type TurnSteps } from '../storage/turn-steps.ts';
 import type { Approvals } from '../tools/approvals.ts';
 import type { ScheduleService } from '../tools/schedule-tools.ts';
@@ -22,6 +23,7 @@ import type { AgentMcp } from './agent-mcp.ts';
 import type { ChildProcesses } from './child-processes.ts';
 import type { Mind } from './turns/mind.ts';
 import type { Turn } from './turns/turn.ts';
+import { interruptedMessages } from './turns/turn-memory.ts';
 
 export interface AgentMindOptions {
   readonly init: WorkerInit;
@@ -51,6 +53,8 @@ export interface AgentMind extends Mind {
   readonly sessions: SessionService;
   readonly approvals: ApprovalService;
   cutMemory(clientKey: string, sessionId: SessionId | undefined, turnId: number): void;
+  /** What is written with the outcome of a turn that nobody goes on with. */
+  interruptedMemory(turn: Turn): (() => void) | undefined;
   /** Before the first turn. */
   surround(surroundings: MindSurroundings): void;
   stop(): void;
@@ -106,6 +110,7 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
       decide: (...decision) => opened?.approvals.decide(...decision) ?? false,
     },
     cutMemory: (...cut) => withStorageErrors(dbPath, () => sessions.cut(...cut)),
+    interruptedMemory: (turn) => interruptedMemory(turn, settings, steps, sessions),
     surround: (surroundings) => {
       around = surroundings;
     },
@@ -140,6 +145,20 @@ function createNeed(
       hasModels = true;
     },
   };
+}
+
+/** As a turn that has run is remembered; those of the echo model are not. */
+function interruptedMemory(
+  turn: Turn,
+  settings: AgentMindOptions['init']['settings']['model'],
+  steps: TurnSteps,
+  records: SessionRecords,
+): (() => void) | undefined {
+  const { rowId: turnId, sessionId, client } = turn;
+  const model = records.state(sessionId).model ?? modelOfClient(settings.channels, client);
+  if ((model ?? settings.provider) === 'echo') return undefined;
+  const messages = interruptedMessages(turn, steps);
+  return () => rememberTurn({ sessionId, turnId, clientKey: client.key, messages }, records);
 }
 
 function lateSessions(load: () => Promise<SessionService>): SessionService {

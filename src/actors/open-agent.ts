@@ -204,6 +204,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       mind,
       steps: mind.steps,
       cutMemory: mind.cutMemory,
+      interruptedMemory: mind.interruptedMemory,
       systemPrompt: settings.systemPrompt,
       limits: settings.limits,
       onAttachments: files.announce,

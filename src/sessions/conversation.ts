@@ -55,16 +55,21 @@ export class Conversations {
   }
 
   /** To be called in a transaction of the journal, with the outcome. */
-  remember({ sessionId, turnId, clientKey, messages }: EndedConversationTurn): void {
-    const kept = messages.map(toKept);
-    const said = kept.find(({ role }) => role === 'user');
-    const title = (said?.role === 'user' ? said.text : '').split('\n', 1)[0]?.slice(0, TITLE_CHARS) ?? '';
-    const tokens = estimateMessages(kept);
-    this.#options.records.add({
-      ...{ sessionId, turnId, clientKey, title, tokens },
-      messages: JSON.stringify(kept),
-    });
+  remember(turn: EndedConversationTurn): void {
+    rememberTurn(turn, this.#options.records);
   }
+}
+
+/** To be called in a transaction of the journal, with the outcome. */
+export function rememberTurn(
+  { sessionId, turnId, clientKey, messages }: EndedConversationTurn,
+  records: Pick<SessionRecords, 'add'>,
+): void {
+  const kept = messages.map(toKept);
+  const said = kept.find(({ role }) => role === 'user');
+  const title = (said?.role === 'user' ? said.text : '').split('\n', 1)[0]?.slice(0, TITLE_CHARS) ?? '';
+  const tokens = estimateMessages(kept);
+  records.add({ sessionId, turnId, clientKey, title, tokens, messages: JSON.stringify(kept) });
 }
 
 /** The last turn that is no longer told turn by turn. */

@@ -54,6 +54,8 @@ export interface TurnSteps {
   recordDeltas(turnId: number, deltas: readonly Delta[], committed: () => void): void;
   stepsOf(turnId: number): readonly StepRecord[];
   endedCallsOf(turnId: number): readonly EndedCall[];
+  /** Of calls that do something those that have begun and have no answer. */
+  openCallsOf(turnId: number): readonly Pick<CallRecord, 'step' | 'position'>[];
   /** A call that must not run twice has begun, and nobody knows how it ended. */
   openUnsafeCall(turnId: number): { readonly name: string } | undefined;
   deltasOf(turnId: number, afterSeq: number): readonly Delta[];
@@ -84,6 +86,7 @@ export function createTurnSteps(db: Database, journal: Pick<Journal, 'write' | '
       journal.write('delta', () => sql().deltas(turnId, deltas), committed),
     stepsOf: (turnId) => sql().stepsOf(turnId),
     endedCallsOf: (turnId) => sql().endedCallsOf(turnId),
+    openCallsOf: (turnId) => sql().openCallsOf(turnId),
     openUnsafeCall: (turnId) => sql().openUnsafe(turnId),
     deltasOf: (turnId, afterSeq) => sql().deltasOf(turnId, afterSeq),
     trimDeltas: (endedBeforeMs, turnsMax) => trimDeltas(db, endedBeforeMs / 1000, turnsMax),
@@ -129,6 +132,7 @@ function prepare(db: Database) {
   const ended = db.prepare(
     'SELECT * FROM tool_calls WHERE turn_id = ? AND ended_at IS NOT NULL ORDER BY step, position',
   );
+  const open = db.prepare('SELECT step, position FROM tool_calls WHERE turn_id = ? AND ended_at IS NULL');
   const unsafe = db.prepare(
     `SELECT name FROM tool_calls WHERE turn_id = ? AND effect = 'unsafe' AND ended_at IS NULL LIMIT 1`,
   );
@@ -151,6 +155,7 @@ function prepare(db: Database) {
     },
     stepsOf: (turnId: number) => (steps.all(turnId) as StepRow[]).map(toStep),
     endedCallsOf: (turnId: number) => (ended.all(turnId) as CallRow[]).map(toEndedCall),
+    openCallsOf: (turnId: number) => open.all(turnId) as Pick<CallRecord, 'step' | 'position'>[],
     openUnsafe: (turnId: number) => unsafe.get(turnId) as { name: string } | undefined,
     deltasOf: (turnId: number, afterSeq: number) => deltas.all(turnId, afterSeq) as Delta[],
   };

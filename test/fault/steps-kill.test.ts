@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { ModelRequest } from '../../src/models/provider.ts';
 import { actsOf, killableTurns, WHOLE } from '../fixtures/killable-turns.ts';
 import { type Frame, openTurns, tempDir, until } from '../fixtures/turns.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
@@ -97,10 +98,34 @@ async function comeBackAndCheck(path: string, seen: readonly Frame[], message: s
     const [ended] = back.rows();
     await until(() => back.outlet.ends().length > 0 || isEnded(seen), 'its end arrives', 15_000);
     check(seen, back.outlet.frames, String(ended?.outcome), path, message);
+    await checkMemory(back, parts.model.requests, ended?.state as Ending, actsOf(path).length);
     return ended?.state as Ending;
   } finally {
     back.db.close();
   }
+}
+
+/** The next turn of the conversation knows what was asked, and what was done. */
+async function checkMemory(
+  back: Awaited<ReturnType<typeof openTurns>>,
+  requests: readonly ModelRequest[],
+  state: Ending,
+  acts: number,
+): Promise<void> {
+  const [before, [first]] = [requests.length, back.rows()];
+  back.submit('tool-none');
+  const request = await until(() => requests[before], 'the next turn asks the model', 15_000);
+  const [asked, ...answer] = request.messages;
+  assert.deepEqual(asked, { role: 'user', text: first?.text });
+  const told = JSON.stringify(answer);
+  assert.equal(told.includes('Ended here by a crash'), state === 'interrupted', told);
+  const answers = answer.flatMap((said) => (said.role === 'tool' ? said.results : []));
+  assert.equal(answers.length, 2, told);
+  const known = answers.filter(({ isError }) => !isError).length;
+  const unknown = answers.filter(({ text }) => text.includes('nobody knows')).length;
+  assert.equal(unknown, state === 'interrupted' ? 1 : 0, told);
+  if (state === 'interrupted') assert.ok(known <= acts && acts <= known + unknown, `${acts} acts: ${told}`);
+  await until(() => back.rows().every(({ ended_at }) => ended_at !== null), 'it ends', 15_000);
 }
 
 const isEnd = ({ type }: Frame) => type === 'response' || type === 'error';

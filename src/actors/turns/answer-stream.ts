@@ -189,11 +189,17 @@ export class AnswerStream {
 
 /** What a client has that was sent these, in order. */
 function textOf(pieces: readonly Delta[]): string {
+  return heardOf(pieces, 0);
+}
+
+/** Of that, what came behind a piece. */
+export function heardOf(pieces: readonly Delta[], afterSeq: number): string {
   let kept: Delta[] = [];
   for (const piece of pieces) {
     const { voidAfter } = piece;
     if (voidAfter !== null) kept = kept.filter(({ seq }) => seq <= voidAfter);
     kept.push(piece);
   }
-  return kept.map(({ text }) => text).join('');
+  const later = kept.filter(({ seq }) => seq > afterSeq);
+  return later.map(({ text }) => text).join('');
 }

@@ -18,6 +18,8 @@ export interface RecoveryContext {
   readonly deliveries: Deliveries;
   readonly tally: TurnTally;
   readonly steps?: TurnSteps;
+  readonly interruptedMemory?: (turn: Turn) => (() => void) | undefined;
+  readonly onDefect: (error: unknown, where: string) => void;
 }
 
 /** `run` gets every turn that is to run (again), in order of acceptance. */
@@ -37,6 +39,7 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
       run(turn);
     } else {
       counts.interrupted += 1;
+      remember(context, turn);
       interrupt(context, turn, why);
     }
   }
@@ -68,6 +71,17 @@ function interrupt(context: RecoveryContext, turn: Turn, message: string): void 
     tally.ended('interrupted', clock.wallMs() - turn.acceptedAtMs);
     deliveries.deliver(turn.rowId, turn.client, frame, undefined);
   });
+}
+
+/** With the outcome: the next turn of this conversation knows what was asked, and what was done. */
+function remember({ journal, interruptedMemory, onDefect }: RecoveryContext, turn: Turn): void {
+  try {
+    const memory = interruptedMemory?.(turn);
+    if (memory) journal.write('memory', memory, (error) => error && onDefect(error, 'memory'));
+  } catch (error) {
+    // Its end is owed to the client, whatever becomes of the memory.
+    onDefect(error, 'memory');
+  }
 }
 
 function toTurn(open: OpenTurn): Turn {

@@ -16,6 +16,7 @@ import { ModelCall } from './model-call.ts';
 import { ModelStep, type StepResult } from './model-step.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { type Turn, turnFrames } from './turn.ts';
+import { closed, toMessage } from './turn-memory.ts';
 
 type UserMessage = Extract<ModelMessage, { role: 'user' }>;
 
@@ -40,6 +41,8 @@ export class Thinking implements Thought {
   readonly #stream: AnswerStream;
   /** Of this turn, behind the message: what the model said, and what its calls answered. */
   readonly #done: ModelMessage[] = [];
+  /** Of the calls that are made just now. */
+  #answered: ToolAnswer[] = [];
   #prepared: Prepared | undefined;
   #steps = 0;
   #model: string;
@@ -66,7 +69,7 @@ export class Thinking implements Thought {
     if (!conversations || !prepared || this.#isEcho(prepared.model)) return undefined;
     if (state !== 'done' && this.#done.length === 0 && this.#stream.text === '') return undefined;
     const { rowId: turnId, sessionId, client } = this.#turn;
-    const messages = [prepared.user, ...closed(this.#done, state, this.#stream.text)];
+    const messages = [prepared.user, ...closed(this.#done, state, this.#stream.text, this.#answered)];
     return () => conversations.remember({ sessionId, turnId, clientKey: client.key, messages });
   }
 
@@ -171,7 +174,9 @@ export class Thinking implements Thought {
     const isDone = ended.length === calls.length;
     const offered = known ?? (isDone ? [] : await this.#tools());
     const tools = new Map(offered.map((tool) => [tool.name, tool]));
-    const job = { turn: this.#turn, control: this.#control, step, calls, ended, tools };
+    this.#answered = [];
+    const onAnswer = (answer: ToolAnswer) => this.#answered.push(answer);
+    const job = { turn: this.#turn, control: this.#control, step, calls, ended, tools, onAnswer };
     const results = await runToolCalls(job, this.#parts, this.#host);
     this.#goOn();
     this.#done.push({ role: 'tool', results });
@@ -284,13 +289,6 @@ function tooManySteps(toolSteps: number): AppError {
   );
 }
 
-function toMessage(record: StepRecord) {
-  const data =
-    record.providerData === null ? {} : { providerData: JSON.parse(record.providerData) as unknown };
-  const toolCalls = JSON.parse(record.calls) as ToolCall[];
-  return { role: 'assistant', text: record.text, toolCalls, ...data } as const;
-}
-
 /** From a person's message on: answers of tools need the calls before them. */
 function laterHalf(history: readonly ModelMessage[]): readonly ModelMessage[] {
   const at = history.findIndex(({ role }, index) => role === 'user' && index >= history.length / 2);
@@ -301,24 +299,3 @@ function shortResult(result: ToolAnswer): ToolAnswer {
   if (result.text.length <= SHORT_RESULT_CHARS) return result;
   return { ...result, text: `${result.text.slice(0, SHORT_RESULT_CHARS)}\n[cut: too long for this model]` };
 }
-
-const NOTES = {
-  cancelled: '[Stopped here by the person, before the answer was complete.]',
-  failed: '[Ended here by an error, before the answer was complete.]',
-  interrupted: '[Ended here by a crash, before the answer was complete.]',
-} as const satisfies Record<Exclude<EndState, 'done'>, string>;
-
-/** Whole for the next call, also where the turn ended in the middle: each call has an answer, the last word is said. */
-function closed(done: readonly ModelMessage[], state: EndState, said: string): readonly ModelMessage[] {
-  if (state === 'done') return done;
-  const last = done.at(-1);
-  const open = last?.role === 'assistant' ? (last.toolCalls ?? []) : [];
-  const lost: ModelMessage[] =
-    open.length === 0
-      ? []
-      : [{ role: 'tool', results: open.map(({ id, name }) => ({ id, name, text: UNKNOWN, isError: true })) }];
-  const spoken = done.length === 0 && said !== '' ? `${said}\n\n` : '';
-  return [...done, ...lost, { role: 'assistant', text: `${spoken}${NOTES[state]}` }];
-}
-
-const UNKNOWN = 'It did not end: nobody knows what it did.';

@@ -9,6 +9,7 @@ import type { Tool, ToolResult } from '../../tools/tool.ts';
 import type { MindHost, MindParts } from './mind.ts';
 import type { ModelCall } from './model-call.ts';
 import { type ToolEvent, type Turn, turnFrames } from './turn.ts';
+import { answerOf } from './turn-memory.ts';
 
 export interface ToolStep {
   readonly turn: Turn;
@@ -18,6 +19,8 @@ export interface ToolStep {
   /** Of this step, from an earlier start. */
   readonly ended: readonly EndedCall[];
   readonly tools: ReadonlyMap<string, Tool>;
+  /** The answer of a call is durable. */
+  readonly onAnswer: (answer: ToolAnswer) => void;
 }
 
 /** What people are shown of arguments and results. */
@@ -30,10 +33,14 @@ export async function runToolCalls(
   parts: MindParts,
   host: MindHost,
 ): Promise<readonly ToolAnswer[]> {
-  const { calls, tools, ended } = step;
+  const { calls, tools, ended, onAnswer } = step;
   const run = (call: ToolCall, position: number): Promise<ToolAnswer> | ToolAnswer => {
     const before = ended.find((known) => known.position === position);
-    if (before) return { id: call.id, name: call.name, text: before.answer, isError: before.isError };
+    if (before) {
+      const answer = answerOf(call, before);
+      onAnswer(answer);
+      return answer;
+    }
     return new RunningCall(step, call, position, parts, host).run();
   };
   // What there is no tool for only gets an answer.
@@ -70,6 +77,7 @@ class RunningCall {
     this.#goOn();
     onProgress();
     await steps.endCall(this.#record(), answer, clock.wallMs());
+    this.#step.onAnswer(answer);
     this.#goOn();
     const result = shown(answer.text);
     const status = answer.isError ? 'error' : 'done';

@@ -30,6 +30,8 @@ export interface TurnRunnerOptions {
   readonly steps?: TurnSteps;
   /** Nothing up to this turn is remembered from here on. Throws `storage.unavailable`. */
   readonly cutMemory?: (clientKey: string, sessionId: SessionId | undefined, turnId: number) => void;
+  /** Of a turn that is ended by a start that found it: as `memoryOf` of one that has run. */
+  readonly interruptedMemory?: (turn: Turn) => (() => void) | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
