@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /**
  * What is typed: checks that this Node will do and that there is something to run, then leaves the host process to the
- * watchdog; or, with `--no-watchdog`, becomes the host itself, for service managers that do the watching.
+ * watchdog; or becomes that process itself, with `--no-watchdog`, for service managers that do the watching, and for
+ * commands that run no agents: they should be there at once.
  */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { isCommand } from './commands.mjs';
 
 const HOST = fileURLToPath(new URL('../dist/host-boot.cjs', import.meta.url));
 
@@ -13,7 +15,7 @@ async function main() {
   const args = process.argv.slice(2);
   const end = args.indexOf('--');
   const options = end < 0 ? args : args.slice(0, end);
-  if (options.includes('--no-watchdog')) createRequire(import.meta.url)(HOST);
+  if (isCommand(args[0]) || options.includes('--no-watchdog')) createRequire(import.meta.url)(HOST);
   else (await import('./watchdog.mjs')).watch(HOST, args);
 }
 

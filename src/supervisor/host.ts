@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { AppError } from '../contract/errors.ts';
-import { parseCommandLine } from './command-line.ts';
+import { parseCommandLine } from './command-line/command-line.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 
 /** Filled in by the build; sources have no released version. */
@@ -33,6 +33,10 @@ async function main(): Promise<void> {
     case 'run': {
       const { supervise } = await import('./supervise.ts');
       return supervise({ ...commandLine, version: VERSION, agentEntry: AGENT_ENTRY });
+    }
+    default: {
+      const { runCommandLine } = await import('./run-command-line.ts');
+      return runCommandLine(commandLine, VERSION);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** `validate` as a command of the program: its token, its signals and its exit code. The checks are in `src/validate`. */
 import { AppError } from '../contract/errors.ts';
-import type { ValidateOptions } from './command-line.ts';
+import type { ValidateOptions } from './command-line/validate-command.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import { readTokenOption } from './token-option.ts';
 

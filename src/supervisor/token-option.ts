@@ -1,7 +1,7 @@
 /** The token of the command line: from a file, or typed, which is warned of because `ps` shows it to everybody. */
 import { readFile, stat } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
-import type { RunOptions } from './command-line.ts';
+import type { RunOptions } from './command-line/run-command.ts';
 import type { ReportWarning } from './report/report.ts';
 
 export async function readTokenOption(

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCommandLine } from '../../src/supervisor/command-line.ts';
+import { COMMANDS } from '../../bin/commands.mjs';
+import { parseCommandLine } from '../../src/supervisor/command-line/command-line.ts';
+import { createProgram } from '../../src/supervisor/command-line/program.ts';
 
 const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
   [[], /no agent directory given[\s\S]*openagent-supervisor agents\/\*/],
@@ -26,6 +28,18 @@ const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
   [['validate', 'x', '--only', 'vault,voult'], /--only <parts>.*http, access, .*restart/],
   [['validate', 'x', '--token', 'y', '--token-file', 'z'], /cannot be used with option/],
   [['validate', 'x', '--transport', 'uws'], /unknown option '--transport'/],
+  [['--json', 'ps'], /--json stands before 'ps'.*come after it.*\.\/ps/],
+  [['ps', '--port', '1'], /unknown option '--port'[\s\S]*Try: openagent-supervisor ps --help/],
+  [['logs', '-n', '10001'], /-n, --lines <number>.*from 0 to 10000/],
+  [['logs', '--agent', ','], /--agent <agents>.*separated by commas/],
+  [['incidents', '-n', '0'], /from 1 to 1000/],
+  [['incidents', 'show', 'a'], /missing required argument 'name'/],
+  [['restart'], /name agents, or say --all/],
+  [['restart', 'a', '--all'], /not both/],
+  [['stop', 'a', '--timeout', '0'], /--timeout <seconds>.*above 0/],
+  [['add'], /missing required argument 'dir'/],
+  [['remove'], /missing required argument 'agent'/],
+  [['completion', 'tcsh'], /'tcsh' is invalid.*bash, zsh, fish/],
 ];
 for (const [args, said] of WRONG) {
   test(`"${args.join(' ')}" is refused with what is expected`, () => {
@@ -63,6 +77,73 @@ test('a directory may be called init, and may begin with a dash', () => {
   assert.deepEqual(dirsOf(['./init']), ['run', ['./init']]);
   assert.deepEqual(dirsOf(['--', '-x', 'a']), ['run', ['-x', 'a']]);
   assert.deepEqual(dirsOf(['init', 'a', 'b']), ['init', ['a', 'b']]);
+});
+
+test('after `run` every name is a directory, also that of a command; so is one that is not the first', () => {
+  const dirsOf = (...args: readonly string[]): unknown => {
+    const parsed = parseCommandLine(args, '1.2.3');
+    return parsed.kind === 'run' ? parsed.dirs : parsed;
+  };
+  for (const name of COMMANDS) assert.deepEqual(dirsOf('run', name), [name]);
+  assert.deepEqual(dirsOf('run', '--port', '0', 'ps', 'logs'), ['ps', 'logs']);
+  assert.deepEqual(dirsOf('./ps'), ['./ps']);
+  assert.deepEqual(dirsOf('coder', 'ps'), ['coder', 'ps']);
+  assert.deepEqual(dirsOf('--', 'ps'), ['ps']);
+});
+
+test('the launcher knows every command, and no other', () => {
+  const { commands } = createProgram('1.2.3', () => {}, { commands: true });
+  assert.deepEqual(commands.map((command) => command.name()).sort(), [...COMMANDS].sort());
+});
+
+test('commands on a running fleet take agents, and options in common', () => {
+  const parsed = (line: string): unknown => {
+    const { kind, ...rest } = parseCommandLine(line.split(' '), '1.2.3');
+    return [kind, 'options' in rest ? rest.options : rest];
+  };
+  const plain = { json: false };
+  const tail = { ...plain, agents: [], follow: false, lines: 100 };
+  const wait = { ...plain, wait: true, timeoutSeconds: 120 };
+  assert.deepEqual(parsed('ps'), ['ps', { ...plain, agents: [], wide: false }]);
+  assert.deepEqual(parsed('ps a b --wide --fleet 12 --json'), [
+    'ps',
+    { agents: ['a', 'b'], wide: true, fleet: '12', json: true },
+  ]);
+  assert.deepEqual(parsed('logs'), ['logs', tail]);
+  assert.deepEqual(parsed('logs a -f -n 0 --agent b,c --agent d --event turn.'), [
+    'logs',
+    { ...tail, follow: true, lines: 0, agents: ['a', 'b', 'c', 'd'], event: 'turn.' },
+  ]);
+  assert.deepEqual(parsed('events -f'), ['events', { ...tail, follow: true }]);
+  assert.deepEqual(parsed('incidents --agent a'), ['incidents', { ...plain, agents: ['a'], lines: 50 }]);
+  assert.deepEqual(parsed('incidents show a 1 --json'), ['incident', { json: true, agent: 'a', name: '1' }]);
+  for (const action of ['start', 'stop', 'restart', 'release']) {
+    assert.deepEqual(parsed(`${action} a`), ['act', { ...wait, action, agents: ['a'], all: false }]);
+  }
+  assert.deepEqual(parsed('stop --all --no-wait'), [
+    'act',
+    { ...wait, wait: false, action: 'stop', agents: [], all: true },
+  ]);
+  assert.deepEqual(parsed('add x y --timeout 1.5'), [
+    'add',
+    { ...wait, timeoutSeconds: 1.5, dirs: ['x', 'y'] },
+  ]);
+  assert.deepEqual(parsed('remove a --fleet /x.sock'), [
+    'remove',
+    { ...wait, fleet: '/x.sock', agents: ['a'] },
+  ]);
+  assert.deepEqual(parsed('completion zsh'), ['completion', { shell: 'zsh' }]);
+  assert.deepEqual(parsed('complete -- ps --'), ['complete', { words: ['ps', '--'] }]);
+});
+
+test('every command explains itself: with examples, and with its exit codes', () => {
+  for (const name of COMMANDS.filter((word) => !['init', 'completion'].includes(word))) {
+    const help = parseCommandLine([name, '--help'], '1.2.3');
+    assert.ok(help.kind === 'print' && help.exitCode === 0, name);
+    assert.match(help.stdout, /Exit codes:\n {2}0 /, name);
+    if (name !== 'validate')
+      assert.match(help.stdout, new RegExp(`Examples:\n {2}openagent-supervisor ${name} ?`));
+  }
 });
 
 test('--help and --version print to stdout and are no failure', () => {

@@ -24,8 +24,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gateway: ['contract', 'logging'],
   // Knows the wire only: what it says of a gateway must hold for any gateway.
   validate: ['contract'],
+  // Talk to a running fleet from a process of their own.
+  commands: ['contract'],
   // storage: the directory's lock, which an agent's process takes as well; scheduler: what a cron expression is
-  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage', 'scheduler', 'validate'],
+  supervisor: ['contract', 'autopsy', 'logging', 'gateway', 'storage', 'scheduler', 'validate', 'commands'],
   actors: [
     'contract',
     'logging',

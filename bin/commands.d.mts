@@ -1,0 +1,2 @@
+export const COMMANDS: readonly string[];
+export function isCommand(word: string | undefined): boolean;

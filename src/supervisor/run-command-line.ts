@@ -1,0 +1,46 @@
+/**
+ * Commands that are done by one function: it gets the options and the process's surroundings, and says the exit code.
+ * Each is loaded when it is asked for, and only it. Whoever reads the output may leave (`| head`): that ends a command
+ * in order, and so does Ctrl-C.
+ */
+import { constants, homedir } from 'node:os';
+import type { CommandContext } from '../commands/command-context.ts';
+import type { CommandCall, CommandOptions } from './command-line/command-line.ts';
+
+type Commands = {
+  readonly [K in keyof CommandOptions]?: (
+    options: CommandOptions[K],
+    context: CommandContext,
+  ) => Promise<number>;
+};
+
+const COMMANDS: Commands = {};
+
+export async function runCommandLine({ kind, options }: CommandCall, version: string): Promise<void> {
+  const stop = new AbortController();
+  let exitCode: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // Again: whatever is still waited for is not worth it.
+      if (exitCode !== undefined) process.exit(exitCode);
+      exitCode = 128 + constants.signals[signal];
+      stop.abort();
+    });
+  }
+  process.stdout.on('error', () => {
+    exitCode ??= 0;
+    stop.abort();
+  });
+  const run = COMMANDS[kind] as (options: unknown, context: CommandContext) => Promise<number>;
+  const done = await run(options, {
+    out: process.stdout,
+    err: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    homeDir: homedir(),
+    signal: stop.signal,
+    wallMs: Date.now,
+    version,
+  });
+  process.exitCode = exitCode ?? done;
+}
