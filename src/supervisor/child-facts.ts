@@ -11,6 +11,7 @@ import type { ChildContext, ChildEvent, ChildIncident, childMachine } from './ch
 import { type ChildSpec, LADDER } from './child-spec.ts';
 import { childrenAfter } from './child-sweep.ts';
 import type { JudgeEvent } from './child-vocabulary.ts';
+import type { CpuUse } from './cpu-watch.ts';
 import type { AgentError, AgentStatus, ConfigStatus, PreparedAgent } from './fleet.ts';
 
 export type ChildSnapshot = SnapshotFrom<typeof childMachine>;
@@ -150,8 +151,8 @@ function exitError(exitCode: number): WireError {
   return { code: 'agent.exited', message: `The agent exited with code ${exitCode} without being asked` };
 }
 
-/** One child as an operator sees it. */
-export function toStatus(snapshot: ChildSnapshot): AgentStatus {
+/** One child as an operator sees it, but for what is counted beside it. */
+export function toStatus(snapshot: ChildSnapshot): Omit<AgentStatus, keyof CpuUse | 'sums'> {
   const { agent, ready, beat, children, incarnation, failure, backoffMs, ...context } = snapshot.context;
   const state = stateOf(snapshot);
   return {

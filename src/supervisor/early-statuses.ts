@@ -1,6 +1,7 @@
 /** How an agent is seen that no machine supervises: before its first start, or because it was refused. */
 import { basename } from 'node:path';
 import type { WireError } from '../contract/errors.ts';
+import { NO_SUMS } from './agent-sums.ts';
 import { CONFIG_AS_STARTED } from './child-facts.ts';
 import type { AgentStatus, PreparedAgent } from './fleet.ts';
 
@@ -36,5 +37,8 @@ const UNKNOWN = {
   lastError: undefined,
   config: CONFIG_AS_STARTED,
   beat: undefined,
+  sums: NO_SUMS,
+  cpuPercent: undefined,
+  cpuSeconds: undefined,
   children: 0,
 } as const satisfies Partial<AgentStatus>;

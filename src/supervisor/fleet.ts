@@ -12,7 +12,9 @@ import type {
   TransportChoice,
   TransportKind,
 } from '../contract/worker-protocol.ts';
+import type { AgentSums } from './agent-sums.ts';
 import type { ChildPast, ChildSpec } from './child-spec.ts';
+import type { CpuUse } from './cpu-watch.ts';
 import type { IncidentNotice } from './incidents.ts';
 
 /** A directory that has been found, locked, and whose configuration is valid: ready to be supervised. */
@@ -59,7 +61,7 @@ export type ConfigOutcome =
 export type AgentCommand = 'start' | 'stop' | 'restart' | 'release';
 
 /** One agent as an operator sees it. */
-export interface AgentStatus {
+export interface AgentStatus extends CpuUse {
   readonly id: string;
   readonly dir: string;
   readonly name: string | undefined;
@@ -84,6 +86,8 @@ export interface AgentStatus {
   readonly lastError: AgentError | undefined;
   readonly config: ConfigStatus;
   readonly beat: Heartbeat | undefined;
+  /** What it has done in all its incarnations. */
+  readonly sums: AgentSums;
   /** Programs it has started and that run. */
   readonly children: number;
 }

@@ -7,9 +7,11 @@ import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { AgentState } from '../contract/fleet/agent-states.ts';
 import { WORKER_PROTOCOL, type WorkerInit } from '../contract/worker-protocol.ts';
+import { createSumsKeeper, type SumsKeeper } from './agent-sums.ts';
 import { childMachine } from './child.machine.ts';
 import { type ChildSnapshot, toStatus } from './child-facts.ts';
 import type { ChildPast } from './child-spec.ts';
+import { type CpuWatch, startCpuWatch } from './cpu-watch.ts';
 import type {
   AgentCommand,
   AgentStatus,
@@ -62,14 +64,16 @@ export interface FleetOptions {
 
 export function startFleet(options: FleetOptions): Fleet {
   const ports = createPortRegistry(options.onDefect);
-  const board = createBoard(ports, options);
-  const watch = startHangWatch({
-    clock: options.clock,
-    heartbeatMs: options.heartbeatMs,
-    children: () => supervisor.getSnapshot().context.agents.values(),
-  });
+  const children = () => supervisor.getSnapshot().context.agents.values();
+  const { clock, heartbeatMs, onDefect } = options;
+  const watch = startHangWatch({ clock, heartbeatMs, children });
+  const cpu = startCpuWatch({ clock, children, onDefect });
+  const board = createBoard(ports, cpu, options);
   const supervisor = createSupervisor(options, ports, watch.noteVitals);
-  const ended = whenEnded(supervisor, options.onDefect).finally(watch.stop);
+  const ended = whenEnded(supervisor, onDefect).finally(() => {
+    watch.stop();
+    cpu.stop();
+  });
   // Whoever shuts down awaits it; until then a failure is reported where it happened.
   ended.catch(() => {});
   supervisor.start();
@@ -102,7 +106,7 @@ export function startFleet(options: FleetOptions): Fleet {
       const child = childOf(id);
       if (!child) return;
       board.tell({ ...outcome, id });
-      child.send({ type: 'config.noted', config: toConfigStatus(outcome, options.clock.wallMs()) });
+      child.send({ type: 'config.noted', config: toConfigStatus(outcome, clock.wallMs()) });
     },
     agents: board.statuses,
     notify: (id, notice) => {
@@ -186,9 +190,14 @@ function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
 }
 
 /** What is known of every agent, also after its end, and who is told when it changes. */
-function createBoard(ports: PortRegistry, { clock, onDefect, onRecord, onForget }: FleetOptions) {
+function createBoard(
+  ports: PortRegistry,
+  cpu: CpuWatch,
+  { clock, onDefect, onRecord, onForget }: FleetOptions,
+) {
   const listeners = new Set<(event: FleetEvent) => void>();
   const statuses = new Map<string, AgentStatus>();
+  const keepers = new Map<string, SumsKeeper>();
 
   function tell(event: FleetEvent): void {
     for (const listener of listeners) {
@@ -201,25 +210,32 @@ function createBoard(ports: PortRegistry, { clock, onDefect, onRecord, onForget 
   }
 
   function note(child: ChildActor): void {
-    const status = toStatus(child.getSnapshot());
-    const previous = statuses.get(status.id);
-    statuses.set(status.id, status);
+    const seen = toStatus(child.getSnapshot());
+    const { id, incarnation, beat } = seen;
+    const keeper = keepers.get(id) ?? createSumsKeeper();
+    keepers.set(id, keeper);
+    const status = { ...seen, ...cpu.of(id), sums: keeper.note(incarnation, beat) };
+    const previous = statuses.get(id);
+    statuses.set(id, status);
     if (previous && isSameButBeat(previous, status)) return;
     keepPorts(ports, child, previous, status);
-    onRecord?.(status.id, toPast(child.getSnapshot(), clock));
+    onRecord?.(id, toPast(child.getSnapshot(), clock));
     if (!previous) tell({ type: 'agent.added', agent: status });
     tell({ type: 'agent.changed', agent: status });
   }
 
   return {
     tell,
-    statuses: () => [...statuses.values()],
+    // One that hangs changes by nothing else than the time it uses.
+    statuses: () => [...statuses.values()].map((status) => ({ ...status, ...cpu.of(status.id) })),
     stateOf: (id: string) => statuses.get(id)?.state,
     forget: (child: ChildActor) => {
       const { agent } = child.getSnapshot().context;
       const { id, dir } = agent.spec;
       ports.forget(toPortOwner(agent));
       statuses.delete(id);
+      keepers.delete(id);
+      cpu.forget(id);
       onForget?.(id);
       tell({ type: 'agent.removed', id, dir });
     },
@@ -338,8 +354,11 @@ function toPortOwner({ spec, preferredPort }: PreparedAgent): PortOwner {
   return { id: spec.id, dir: spec.dir, preferredPort };
 }
 
-/** A heartbeat or a program that starts is no news by itself. Reasons are compared by identity: each failure makes its own. */
+/** Figures are no news by themselves. */
+const NO_NEWS: readonly (keyof AgentStatus)[] = ['beat', 'children', 'sums', 'cpuPercent', 'cpuSeconds'];
+
+/** Reasons are compared by identity: each failure makes its own. */
 function isSameButBeat(a: AgentStatus, b: AgentStatus): boolean {
   const keys = Object.keys(b) as (keyof AgentStatus)[];
-  return keys.every((key) => key === 'beat' || key === 'children' || a[key] === b[key]);
+  return keys.every((key) => NO_NEWS.includes(key) || a[key] === b[key]);
 }

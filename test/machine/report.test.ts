@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { NO_SUMS } from '../../src/supervisor/agent-sums.ts';
 import { longestDeadlines } from '../../src/supervisor/child-spec.ts';
 import type { AgentStatus } from '../../src/supervisor/fleet.ts';
 import { agentTable } from '../../src/supervisor/report/agent-table.ts';
@@ -25,8 +26,7 @@ test('a state that is told again, with another heartbeat, is no news', () => {
     turnsWaiting: 0,
     sockets: 0,
     memory: { heapUsed: 0, external: 0, arrayBuffers: 0 },
-    turns: { accepted: 0, done: 0, failed: 0, cancelled: 0, interrupted: 0, took: [], tookMs: 0 },
-    models: { calls: 0, failedCalls: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 },
+    ...NO_SUMS,
     task: 1,
   };
   report.agent(running());
@@ -230,6 +230,9 @@ function running(changes: Partial<AgentStatus> = {}): AgentStatus {
     lastError: undefined,
     config: { state: 'ok', changedAtMs: undefined, problem: undefined },
     beat: undefined,
+    sums: NO_SUMS,
+    cpuPercent: undefined,
+    cpuSeconds: undefined,
     children: 0,
     ...changes,
   };

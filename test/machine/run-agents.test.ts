@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppError } from '../../src/contract/errors.ts';
 import type { AgentState } from '../../src/contract/fleet/agent-states.ts';
+import { NO_SUMS } from '../../src/supervisor/agent-sums.ts';
 import type { AgentStatus, Fleet, FleetEvent, PreparedAgent } from '../../src/supervisor/fleet.ts';
 import type { Report } from '../../src/supervisor/report/report.ts';
 import { type RunDependencies, type RunEnd, runAgents } from '../../src/supervisor/run-agents.ts';
@@ -297,5 +298,8 @@ const STATUS: Omit<AgentStatus, 'id' | 'dir' | 'state'> = {
   lastError: undefined,
   config: { state: 'ok', changedAtMs: undefined, problem: undefined },
   beat: undefined,
+  sums: NO_SUMS,
+  cpuPercent: undefined,
+  cpuSeconds: undefined,
   children: 0,
 };
