@@ -18,7 +18,7 @@ import { createToolRunner } from '../tools/run-tool.ts';
 import type { Tool, ToolSource } from '../tools/tool.ts';
 import { createToolPolicy } from '../tools/tool-policy.ts';
 import { findServed } from '../uploads/served-file.ts';
-import type { UsageLedger } from '../usage/ledger.ts';
+import { createCallMeter } from '../usage/call-meter.ts';
 import {
   type AgentMindOptions,
   type MindSurroundings,
@@ -39,15 +39,11 @@ export interface OpenMindOptions extends AgentMindOptions {
 const TOOLS_WAIT_MS = 3_000;
 /** Of models on one's own machine, which read less. */
 const LOCAL_HISTORY_TOKENS = 8_000;
-const NOTHING_TOLD = {
-  ...{ input: undefined, output: undefined },
-  ...{ cacheRead: undefined, cacheWrite: undefined, reasoning: undefined },
-};
 
 export function openMind(options: OpenMindOptions): OpenedMind {
   const { init, model, ledger, clock, log, sessions, surroundings, onProgress } = options;
   const { settings } = init;
-  const meter = createMeter(ledger, settings.model);
+  const meter = createCallMeter(ledger, modelLabel(settings.model));
   const historyTokens = historyTokensOf(settings.model, settings.limits.historyTokens);
   const shared = { records: sessions, clock, log, historyTokens };
   const ask = createSummaryCall(options, meter);
@@ -76,31 +72,6 @@ export function openMind(options: OpenMindOptions): OpenedMind {
       approvals.close();
       summaries.stop();
     },
-  };
-}
-
-function createMeter(ledger: UsageLedger, settings: ModelSettings) {
-  return async ({ model, ...plan }: CallPlan): Promise<CallMeter> => {
-    const held = await ledger.reserve({ ...plan, model: model ?? modelLabel(settings) });
-    let [isTold, isOver] = [false, false];
-    return {
-      take: (part, emittedChars) => {
-        const { usage, model: called, purpose, failed } = part;
-        isTold = purpose === undefined;
-        held.record({
-          ...{ usage, model: called, emittedChars },
-          ...(purpose === undefined ? {} : { purpose }),
-          ...(failed === undefined ? {} : { failed }),
-        });
-      },
-      end: (emittedChars, error) => {
-        if (isOver) return;
-        isOver = true;
-        const failed = error === undefined ? {} : { failed: error };
-        if (!isTold && emittedChars > 0) held.record({ usage: NOTHING_TOLD, emittedChars, ...failed });
-        held.release();
-      },
-    };
   };
 }
 
