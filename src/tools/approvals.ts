@@ -15,6 +15,8 @@ export interface Question {
   readonly turnId: string;
   readonly sessionId: string | number | null;
   readonly signal: AbortSignal;
+  /** An earlier start of the agent began the turn: who had been asked then may be on the way back. */
+  readonly isRecovered?: boolean;
 }
 
 type Call = Pick<Question, 'tool' | 'input' | 'sessionId'>;
@@ -32,6 +34,8 @@ export interface Approvals {
   decide(approvalId: string, decision: 'allow' | 'deny', by: string): boolean;
   /** What waits for an answer, for a client that has just come. */
   open(): readonly string[];
+  /** How many wait. */
+  readonly size: number;
   /** Everything that waits is denied, and so is what is asked from then on. */
   close(): void;
 }
@@ -53,10 +57,14 @@ interface Waiting {
   readonly question: Question;
   readonly hash: string;
   readonly frame: string;
+  /** Some client has been sent it. */
+  isShown: boolean;
   end(ending: Ending, by?: string): void;
 }
 
 const OPEN_MAX = 32;
+/** What a client that went away, or whose agent did, gets to come back before a call is denied for want of one. */
+const RETURN_MS = 60_000;
 /** Of the arguments as JSON: more than that nobody reads before saying yes. */
 const SHOWN_CHARS = 128 * 1024;
 /** Of all open questions: a client that comes back is sent them at once. */
@@ -72,6 +80,8 @@ class OpenQuestions implements Approvals {
   /** Asked, and not shown yet. */
   #asking = 0;
   #isClosed = false;
+  /** When there last was a client that could have answered. */
+  #someoneMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ApprovalsOptions) {
     this.#options = options;
@@ -103,7 +113,15 @@ class OpenQuestions implements Approvals {
   }
 
   open(): readonly string[] {
-    return [...this.#waiting.values()].map(({ frame }) => frame);
+    this.#someoneMs = this.#options.clock.monotonicMs();
+    return [...this.#waiting.values()].map((waiting) => {
+      waiting.isShown = true;
+      return waiting.frame;
+    });
+  }
+
+  get size(): number {
+    return this.#waiting.size;
   }
 
   close(): void {
@@ -116,7 +134,8 @@ class OpenQuestions implements Approvals {
     if (this.#isClosed) return 'the agent is stopping';
     if (this.#asking >= openMax) return `${openMax} other calls wait for a decision already`;
     const shownChars = canonicalJson(input).length;
-    const openChars = this.open().reduce((sum, frame) => sum + frame.length, shownChars);
+    let openChars = shownChars;
+    for (const { frame } of this.#waiting.values()) openChars += frame.length;
     if (shownChars <= SHOWN_CHARS && openChars > OPEN_CHARS) return 'too much waits for a decision already';
     if (shownChars > SHOWN_CHARS) return 'its arguments are too long for a person to decide about';
     return undefined;
@@ -127,6 +146,12 @@ class OpenQuestions implements Approvals {
     const { clock, approvalMs, send } = this.#options;
     const frame = JSON.stringify(this.#frameOf(question, id));
     return new Promise((resolve, reject) => {
+      const isShown = !this.#isClosed && send(frame) > 0;
+      if (isShown) this.#someoneMs = clock.monotonicMs();
+      // Nobody can answer: waiting would only delay the no.
+      if (this.#isClosed || !(isShown || this.#mayReturn(question))) {
+        return resolve(this.#refused(question, this.#isClosed ? REASONS.cancelled : REASONS.nobody));
+      }
       let timer: TimerHandle;
       const onAbort = (): void => end('cancelled');
       const end = (ending: Ending, by?: string): void => {
@@ -136,17 +161,24 @@ class OpenQuestions implements Approvals {
         this.#tell(question, id, hash, ending, by);
         if (question.signal.aborted) reject(question.signal.reason);
         else
-          resolve(ending === 'allow' ? grantOf(hash, hashOf) : { isAllowed: false, reason: REASONS[ending] });
+          resolve(ending === 'allow' ? grantOf(hash, hashOf) : { isAllowed: false, reason: whyNot(ending) });
       };
-      // Nobody can answer: waiting would only delay the no.
-      if (this.#isClosed || send(frame) === 0) {
-        return resolve(this.#refused(question, this.#isClosed ? 'the agent is stopping' : NOBODY));
-      }
-      this.#waiting.set(id, { id, question, hash, frame, end });
-      timer = clock.setTimeout(() => end('expired'), approvalMs);
+      const waiting: Waiting = { id, question, hash, frame, isShown, end };
+      const whyNot = (ending: Exclude<Ending, 'allow'>): string =>
+        REASONS[ending === 'expired' && !waiting.isShown ? 'nobody' : ending];
+      this.#waiting.set(id, waiting);
+      const returnMs = isShown ? approvalMs : Math.min(RETURN_MS, approvalMs);
+      timer = clock.setTimeout(() => {
+        if (!waiting.isShown || returnMs === approvalMs) return end('expired');
+        timer = clock.setTimeout(() => end('expired'), approvalMs - returnMs);
+      }, returnMs);
       question.signal.addEventListener('abort', onAbort, { once: true });
       this.#log('approval.asked', question, { approval: id, hash });
     });
+  }
+
+  #mayReturn({ isRecovered = false }: Question): boolean {
+    return isRecovered || this.#options.clock.monotonicMs() - this.#someoneMs < RETURN_MS;
   }
 
   #frameOf({ tool, input, turnId, sessionId }: Question, id: string): ServerFrame {
@@ -182,12 +214,12 @@ class OpenQuestions implements Approvals {
   }
 }
 
-const NOBODY = 'it needs the approval of a person, and no client that can give one is connected';
 const REASONS = {
+  nobody: 'it needs the approval of a person, and no client that can give one is connected',
   deny: 'a person has denied it',
   expired: 'nobody approved it in time',
   cancelled: 'the agent is stopping',
-} as const satisfies Record<Exclude<Ending, 'allow'>, string>;
+} as const satisfies Record<Exclude<Ending, 'allow'> | 'nobody', string>;
 
 function grantOf(hash: string, hashOf: HashOf): Approval {
   let isUsed = false;

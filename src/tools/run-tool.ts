@@ -24,6 +24,8 @@ export interface ToolRunnerOptions {
 }
 
 export interface CallContext extends ToolContext {
+  /** An earlier start of the agent began the turn. */
+  readonly isRecovered?: boolean;
   /** Once all is decided, and before a tool that does something does it: what it returns is waited for. */
   beforeEffect?(effect: Exclude<ToolEffect, 'none'>): Promise<void> | void;
 }
@@ -84,9 +86,10 @@ class Call {
     const { name } = tool;
     if (decision === 'allow') return;
     if (decision === 'deny') throw denied(name, 'the configuration of this agent denies it');
-    const { turnId, sessionId, signal, report } = this.#context;
+    const { turnId, sessionId, signal, report, isRecovered = false } = this.#context;
     report(`Waiting for somebody to approve ${name}`);
-    const approval = await this.#options.approvals.ask({ tool: name, input, turnId, sessionId, signal });
+    const question = { tool: name, input, turnId, sessionId, signal, isRecovered };
+    const approval = await this.#options.approvals.ask(question);
     if (!approval.isAllowed) throw denied(name, approval.reason);
     approval.use({ tool: name, input, sessionId });
   }

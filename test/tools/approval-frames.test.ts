@@ -7,13 +7,13 @@ import { silentLog, until } from '../fixtures/turns.ts';
 import { connectClient, type WsClient } from '../fixtures/ws-client.ts';
 import { startGateway, type TestGateway } from '../fixtures/ws-gateway.ts';
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, approvalMs = 60_000) {
   const clock = createTestClock();
   // Each needs the other: as in an agent, the questions find the sockets when the first is asked.
   let gateway: TestGateway | undefined;
   const approvals: Approvals = createApprovals({
     send: (frame) => gateway?.hub.sendApproval(frame) ?? 0,
-    ...{ approvalMs: 60_000, clock, log: silentLog },
+    ...{ approvalMs, clock, log: silentLog },
   });
   gateway = await startGateway(t, createNodeTransport, { approvals });
   const running = gateway;
@@ -88,12 +88,18 @@ test('a client that comes later is sent what still waits, behind its auth_ok', a
   assert.deepEqual(await pending, { isAllowed: false, reason: 'a person has denied it' });
 });
 
-test('when nobody can answer, the call is denied at once', async (t) => {
-  const { connect, ask, gateway } = await setUp(t);
+test('when nobody can answer, the call is denied at once; after a minute where somebody could just now', async (t) => {
+  const { connect, ask, gateway, clock, approvals } = await setUp(t, 300_000);
+  const other = await connect(['delta']);
+  assert.match(String(Reflect.get(await ask(), 'reason')), /no client/);
   const client = await connect(['approvals']);
   await client.close();
+  await other.close();
   await until(() => gateway.hub.count() === 0, 'its close');
-  const approval = await ask();
+  const pending = ask();
+  await until(() => approvals.size === 1, 'the question');
+  clock.advance(60_000);
+  const approval = await pending;
   assert.ok(!approval.isAllowed);
   assert.match(approval.reason, /no client/);
 });

@@ -7,7 +7,8 @@ import { silentLog, until } from '../fixtures/turns.ts';
 
 const APPROVAL_MS = 60_000;
 
-function setUp(options: { clients?: number; openMax?: number } = {}) {
+function setUp(options: { clients?: number; openMax?: number; approvalMs?: number } = {}) {
+  const { approvalMs = APPROVAL_MS } = options;
   const clock = createTestClock();
   const frames: Record<string, unknown>[] = [];
   const logged: Record<string, unknown>[] = [];
@@ -17,7 +18,7 @@ function setUp(options: { clients?: number; openMax?: number } = {}) {
       frames.push(JSON.parse(frame));
       return options.clients ?? 1;
     },
-    ...{ approvalMs: APPROVAL_MS, clock, log },
+    ...{ approvalMs, clock, log },
     ...(options.openMax === undefined ? {} : { openMax: options.openMax }),
   });
   const ask = async (question: Partial<Question> = {}) => {
@@ -132,6 +133,21 @@ test('where no client can answer it is denied at once, with the reason', async (
   assert.ok(!approval.isAllowed);
   assert.match(approval.reason, /no client/);
   assert.deepEqual(approvals.open(), []);
+});
+
+test('a turn that began before a crash waits for whoever was asked then, and for as long as anybody else is', async () => {
+  const { approvals, clock, ask } = setUp({ clients: 0, approvalMs: 300_000 });
+  const gone = await ask({ isRecovered: true });
+  clock.advance(60_000);
+  assert.match(String(Reflect.get(await gone.pending, 'reason')), /no client/);
+
+  const asked = await ask({ isRecovered: true });
+  assert.equal(approvals.open().length, 1);
+  clock.advance(60_000);
+  clock.advance(239_999);
+  assert.equal(approvals.size, 1);
+  clock.advance(1);
+  assert.match(String(Reflect.get(await asked.pending, 'reason')), /in time/);
 });
 
 test('the number of open questions is bounded', async () => {

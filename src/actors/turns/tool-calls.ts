@@ -93,6 +93,7 @@ class RunningCall {
       signal: control.signal,
       turnId: turn.turnId,
       sessionId: turn.sessionId,
+      isRecovered: turn.isRecovered,
       report: (progress) => this.#report(progress),
       beforeEffect: () => steps.beginCall(this.#record(), clock.wallMs()),
     });
