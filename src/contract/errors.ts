@@ -118,6 +118,11 @@ export const ERRORS = {
   'agent.not_found': { status: 404, retryable: false },
   'agent.action_refused': { status: 409, retryable: false },
   'incident.not_found': { status: 404, retryable: false },
+  // What commands on a running fleet find in place of it
+  'fleet.not_found': { status: 404, retryable: true },
+  'fleet.ambiguous': { status: 409, retryable: false },
+  'fleet.lost': { status: 503, retryable: true },
+  'fleet.answer_invalid': { status: 502, retryable: false },
   'agent.start_timeout': { status: 504, retryable: true },
   'agent.crashed': { status: 500, retryable: true },
   'agent.exited': { status: 500, retryable: true },
@@ -132,6 +137,10 @@ export const ERRORS = {
   'storage.corrupt': { status: 500, retryable: false },
   'storage.full': { status: 507, retryable: true },
   'storage.version': { status: 500, retryable: false },
+  // Backups, told on the command line
+  'backup.refused': { status: 409, retryable: false },
+  'backup.failed': { status: 500, retryable: true },
+  'backup.invalid': { status: 422, retryable: false },
   'transport.unavailable': { status: 500, retryable: false },
   'worker.protocol': { status: 500, retryable: false },
   'bridge.invalid': { status: 422, retryable: false },
