@@ -174,7 +174,13 @@ function tell(op: Op, error: AppError | undefined): void {
 function writeBatch(sql: JournalStatements, batch: readonly Op[], path: string): ReadonlyMap<Op, AppError> {
   const failed = new Map<Op, AppError>();
   const settled = new Set<number>();
-  for (const op of batch) if (op.kind === 'settle') settled.add(op.id);
+  const closed: number[] = [];
+  for (const op of batch) {
+    if (op.kind === 'close') for (const id of op.ids) closed.push(id);
+    if (op.kind !== 'settle') continue;
+    settled.add(op.id);
+    if (!op.keepOpen) closed.push(op.id);
+  }
   sql.begin();
   try {
     for (const op of batch) {
@@ -185,6 +191,7 @@ function writeBatch(sql: JournalStatements, batch: readonly Op[], path: string):
         failed.set(op, toStorageError(cause, path));
       }
     }
+    if (closed.length > 0) sql.close(closed);
     sql.commit();
   } catch (cause) {
     sql.rollback();
@@ -198,14 +205,14 @@ function writeOp(sql: JournalStatements, op: Op, settled: ReadonlySet<number>): 
     case 'accept':
       return sql.insert(op.turn);
     case 'settle':
-      return sql.settle(op.id, op.outcome, op.endedAtMs, op.keepOpen);
+      return sql.settle(op.id, op.outcome, op.endedAtMs);
     case 'running':
-      // Its outcome is in the same transaction: one update says it all.
-      return settled.has(op.id) ? undefined : sql.markRunning(op.id);
+      // Its outcome is in the same transaction, and says it all.
+      return settled.has(op.id) ? undefined : sql.markBegun(op.id);
     case 'attempt':
       return sql.markAttempt(op.id);
     case 'close':
-      for (const id of op.ids) sql.close(id);
+      // All of them together, last.
       return;
     case 'work':
       return op.write();

@@ -183,4 +183,47 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX task_runs_open ON task_runs(seq) WHERE ended_at IS NULL;
     `,
   },
+  {
+    // What is written when a turn is accepted, when it ends and when it is closed stands in three places, each of which
+    // grows at its end: a commit then writes few pages, however many turns it is about. `begun`: a model may have been
+    // called. turn_outcomes: with `model` the text of a plain answer, without it the terminal frame as it was sent.
+    // turns_closed: ranges of ids; what lies between them is open.
+    name: 'outcomes beside their turns',
+    sql: `
+      ALTER TABLE turns RENAME TO turns_before;
+      DROP INDEX turns_open;
+      DROP INDEX turns_message;
+      CREATE TABLE turns (
+        id INTEGER PRIMARY KEY,
+        session_id,
+        client_key TEXT NOT NULL,
+        message_id TEXT,
+        text TEXT,
+        attachments TEXT,
+        begun INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        effects INTEGER NOT NULL DEFAULT 0,
+        accepted_at REAL NOT NULL);
+      CREATE TABLE turn_outcomes (
+        id INTEGER PRIMARY KEY,
+        state TEXT NOT NULL,
+        ended_at REAL NOT NULL,
+        model TEXT,
+        outcome TEXT);
+      CREATE TABLE turns_closed (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+      INSERT INTO turns
+        SELECT id, session_id, client_key, message_id, text, attachments, state <> 'accepted', attempts, effects,
+          accepted_at FROM turns_before ORDER BY id;
+      INSERT INTO turn_outcomes
+        SELECT id, state, ended_at, NULL, outcome FROM turns_before WHERE ended_at IS NOT NULL ORDER BY id;
+      INSERT INTO turns_closed VALUES (0, 0);
+      INSERT INTO turns_closed
+        SELECT min(id), max(id) FROM (
+          SELECT id, open, row_number() OVER (ORDER BY id) - row_number() OVER (PARTITION BY open ORDER BY id) AS run
+          FROM turns_before)
+        WHERE open = 0 GROUP BY run;
+      DROP TABLE turns_before;
+      CREATE UNIQUE INDEX turns_message ON turns(client_key, message_id) WHERE message_id IS NOT NULL;
+    `,
+  },
 ];

@@ -5,9 +5,7 @@
 import type { ClientKey, SessionId } from '../contract/client-key.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 
-export const TURN_STATES = ['accepted', 'running', 'done', 'failed', 'cancelled', 'interrupted'] as const;
-export type TurnState = (typeof TURN_STATES)[number];
-export type EndState = Exclude<TurnState, 'accepted' | 'running'>;
+export type EndState = 'done' | 'failed' | 'cancelled' | 'interrupted';
 
 export interface NewTurn {
   readonly id: number;
@@ -26,12 +24,33 @@ export interface Outcome {
   readonly state: EndState;
   readonly code: ErrorCode | undefined;
   readonly frame: string;
+  /** Where the frame is what `answerFrame` makes of this: then this is all that is kept of it. */
+  readonly answer?: PlainAnswer;
+}
+
+export interface PlainAnswer {
+  readonly text: string;
+  /** Runtime id. */
+  readonly model: string;
+}
+
+/**
+ * The frame of an answer with nothing to it but its text, byte for byte as it was sent first. Outcomes on disk are made
+ * into frames by this: whoever wants other frames leaves it as it is, and lets `Outcome.answer` be absent.
+ */
+export function answerFrame(
+  turn: Pick<NewTurn, 'sessionId' | 'messageId'> & { readonly turnId: string },
+  { text, model }: PlainAnswer,
+): string {
+  const tags = { session_id: turn.sessionId, turn_id: turn.turnId, id: turn.messageId };
+  return JSON.stringify({ type: 'response', text, attachments: null, model, ...tags });
 }
 
 /** A row that a start of the agent has to look at: unfinished, or ended with its frame not known to be delivered. */
 export interface OpenTurn extends Omit<NewTurn, 'acceptedAtMs'> {
   readonly acceptedAtMs: number;
-  readonly state: TurnState;
+  /** A model may have been called for it. */
+  readonly isBegun: boolean;
   readonly attempts: number;
   readonly effects: number;
   readonly endedAtMs: number | undefined;

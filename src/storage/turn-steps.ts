@@ -174,7 +174,7 @@ function trimDeltas(db: Database, endedBefore: number, turnsMax: number): boolea
   const old = db
     .prepare(
       `SELECT turn_id FROM (SELECT DISTINCT turn_id FROM turn_deltas ORDER BY turn_id LIMIT ?)
-       WHERE EXISTS (SELECT 1 FROM turns WHERE turns.id = turn_id AND turns.ended_at < ?)`,
+       WHERE EXISTS (SELECT 1 FROM turn_outcomes WHERE turn_outcomes.id = turn_id AND ended_at < ?)`,
     )
     .all(turnsMax, endedBefore) as { turn_id: number }[];
   const remove = db.prepare('DELETE FROM turn_deltas WHERE turn_id = ?');

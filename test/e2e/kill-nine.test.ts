@@ -27,8 +27,8 @@ const IDS = ['a1', 'a2'] as const;
 
 const FIGURES = ['messages', 'acknowledged', 'resent', 'repeated'] as const;
 
-const TURNS = `SELECT message_id AS id, count(*) AS rows, sum(ended_at IS NULL) AS unfinished FROM turns
-  GROUP BY client_key, message_id`;
+const TURNS = `SELECT message_id AS id, count(*) AS rows, sum(ended_at IS NULL) AS unfinished
+  FROM turns LEFT JOIN turn_outcomes USING (id) GROUP BY client_key, message_id`;
 
 for (const isolation of ['thread', 'process'] as const) {
   test(`kill -9 of everything at random moments breaks no promise (${isolation})`, async (t) => {

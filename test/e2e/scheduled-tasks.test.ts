@@ -68,7 +68,9 @@ scheduler:
   await fleet.stop();
   const db = new Database(join(fleet.agent('a1').dir, 'openagent.db'), { readonly: true });
   t.after(() => db.close());
-  const turns = db.prepare('SELECT session_id, message_id, state FROM turns').all();
+  const turns = db
+    .prepare('SELECT session_id, message_id, state FROM turns JOIN turn_outcomes USING (id)')
+    .all();
   assert.deepEqual(turns, [{ session_id: done.session_id, message_id: done.id, state: 'done' }]);
 });
 

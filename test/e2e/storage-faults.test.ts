@@ -290,8 +290,8 @@ function fill(disk: string): void {
 async function makeFullDatabase(path: string): Promise<void> {
   const db = await openDatabase(path, systemClock);
   db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-    INSERT INTO turns (id, session_id, client_key, text, state, accepted_at)
-    SELECT i, 's', 'k', hex(zeroblob(250)), 'accepted', 1 FROM n`);
+    INSERT INTO turns (id, session_id, client_key, text, accepted_at)
+    SELECT i, 's', 'k', hex(zeroblob(250)), 1 FROM n`);
   db.pragma('wal_checkpoint(TRUNCATE)');
   db.close();
 }

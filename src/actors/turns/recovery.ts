@@ -48,7 +48,7 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
 
 function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): string | undefined {
   // The model is not told to judge for itself: it might make the call again, and that would be a repetition too.
-  const unsafe = open.state === 'running' ? steps?.openUnsafeCall(open.id) : undefined;
+  const unsafe = open.isBegun ? steps?.openUnsafeCall(open.id) : undefined;
   if (unsafe !== undefined) {
     return `The agent went down while the tool ${unsafe.name} was at work, and nobody knows how far it came. It was not called again, so that nothing happens twice: look at what was done, and send the message again if needed.`;
   }

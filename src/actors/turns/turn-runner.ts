@@ -4,14 +4,14 @@
  */
 import type { SessionId } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
-import { AppError, type ErrorCode, type WireError } from '../../contract/errors.ts';
+import { AppError, type WireError } from '../../contract/errors.ts';
 import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Log } from '../../logging/log.ts';
 import type { ModelProvider } from '../../models/provider.ts';
 import type { Journal } from '../../storage/journal.ts';
-import type { EndState } from '../../storage/turn-record.ts';
+import { answerFrame, type Outcome } from '../../storage/turn-record.ts';
 import type { TurnSteps } from '../../storage/turn-steps.ts';
 import { CallSlots } from './call-slots.ts';
 import type { Deliveries } from './deliveries.ts';
@@ -57,12 +57,6 @@ class TurnAborted extends Error {
     super(`Turn aborted: ${why}`);
     this.why = why;
   }
-}
-
-interface Ending {
-  readonly state: EndState;
-  readonly code: ErrorCode | undefined;
-  readonly frame: string;
 }
 
 export class TurnRunner {
@@ -156,13 +150,18 @@ export class TurnRunner {
   }
 
   #finish(turn: Turn, { text, model, cutBy }: Answer): void {
-    const cut = cutBy === undefined ? {} : { finish_reason: cutBy };
-    const answer = { ...parseMarkers(text), model, ...cut };
+    const { text: said, attachments } = parseMarkers(text);
+    const ending = { state: 'done', code: undefined } as const;
+    if (attachments === null && cutBy === undefined) {
+      const answer = { text: said, model };
+      return this.#end(turn, { ...ending, frame: answerFrame(turn, answer), answer });
+    }
     const { turnId, sessionId } = turn;
     // Before the client hears of them: it may ask for them at once.
-    const { attachments } = answer;
     if (attachments) this.#options.onAttachments?.({ turnId, sessionId, attachments });
-    this.#end(turn, { state: 'done', code: undefined, frame: turnFrames.response(turn, answer) });
+    const cut = cutBy === undefined ? {} : { finish_reason: cutBy };
+    const frame = turnFrames.response(turn, { text: said, attachments, model, ...cut });
+    this.#end(turn, { ...ending, frame });
   }
 
   #stumble(turn: Turn, error: unknown): void {
@@ -204,7 +203,7 @@ export class TurnRunner {
   }
 
   /** The outcome goes to disk; only then the client hears of it. */
-  #end(turn: Turn, ending: Ending): void {
+  #end(turn: Turn, ending: Outcome): void {
     const { journal, clock, onProgress } = this.#options;
     turn.phase = 'ended';
     onProgress();
@@ -219,7 +218,7 @@ export class TurnRunner {
     });
   }
 
-  #noteEnd(turn: Turn, { state, code }: Ending): void {
+  #noteEnd(turn: Turn, { state, code }: Outcome): void {
     const { log, clock } = this.#options;
     const tookMs = clock.wallMs() - turn.acceptedAtMs;
     this.#tally.ended(state, tookMs);
