@@ -238,7 +238,8 @@ async function serve(
   const { init } = agent;
   const { settings } = init;
   const { factory, note } = await loadTransport(init.transport);
-  for (const warning of modelWarnings(settings.model)) agent.report({ type: 'worker.warning', warning });
+  for (const warning of modelWarnings(settings.model, init.dir))
+    agent.report({ type: 'worker.warning', warning });
   const bound: Bound = { port: 0, kind: 'node', note };
   const services = createServices(parts, bound, parts.files, () => hub);
   const hub: SocketHub = createSocketHub({

@@ -1,5 +1,6 @@
 /** The parts that turns think with: model and money, tools and approvals, memory, files. Loaded by the first turn that thinks. */
 import { join, resolve } from 'node:path';
+import type { SessionId } from '../contract/client-key.ts';
 import type { AttachmentInfo } from '../contract/frames.ts';
 import type { ModelSettings } from '../contract/model-settings.ts';
 import { parseRuntimeId } from '../contract/runtime-id.ts';
@@ -25,9 +26,11 @@ import {
   modelOfClient,
   type OpenedMind,
 } from './agent-mind.ts';
-import type { CallMeter, CallPlan, MindParts } from './turns/mind.ts';
+import { Delegation } from './turns/delegation.ts';
+import type { CallMeter, CallPlan, Delegate, MindParts } from './turns/mind.ts';
 import { ModelStep } from './turns/model-step.ts';
 import { Thinking } from './turns/thinking.ts';
+import type { Turn } from './turns/turn.ts';
 
 export interface OpenMindOptions extends AgentMindOptions {
   readonly steps: TurnSteps;
@@ -35,6 +38,7 @@ export interface OpenMindOptions extends AgentMindOptions {
   readonly surroundings: MindSurroundings;
 }
 
+const CLAUDE_CLI = 'claude-cli';
 /** What a turn waits for servers that are still connecting. */
 const TOOLS_WAIT_MS = 3_000;
 /** Of models on one's own machine, which read less. */
@@ -50,7 +54,9 @@ export function openMind(options: OpenMindOptions): OpenedMind {
   const summaries = new Summaries({ ...shared, ask });
   const { approvalMs, timeoutMs, outputChars, policy } = settings.tools;
   const approvals = createApprovals({ send: surroundings.sendApproval, approvalMs, clock, log });
-  const runner = { policy: createToolPolicy(policy), approvals, timeoutMs, outputChars, clock, log };
+  const rules = createToolPolicy(policy);
+  const runner = { policy: rules, approvals, timeoutMs, outputChars, clock, log };
+  const toolRunner = createToolRunner(runner);
   const parts: MindParts = {
     ...{ model, clock, log, onProgress, meter, summaries, steps: options.steps, limits: settings.limits },
     conversations: new Conversations(shared),
@@ -61,16 +67,43 @@ export function openMind(options: OpenMindOptions): OpenedMind {
       }),
     modelOfClient: (client) => modelOfClient(settings.model.channels, client),
     tools: createTools(options),
-    toolRunner: createToolRunner(runner),
+    toolRunner,
     images: createImages(options),
     ...(options.enterModel ? { enterModel: options.enterModel } : {}),
   };
+  const delegate = lateDelegate(async () => {
+    const { createClaudeDelegate } = await import('./claude-delegate.ts');
+    const cutAfter = (sessionId: SessionId) => sessions.state(sessionId).cutAfter;
+    return createClaudeDelegate({ ...options, policy: rules, approvals, toolRunner, cutAfter });
+  });
   return {
     approvals,
-    begin: (turn, host) => new Thinking(turn, parts, host),
+    begin: (turn, host) => {
+      const runtimeId = modelOf(turn, options);
+      const { provider, model: inner } = parseRuntimeId(runtimeId);
+      if (provider !== CLAUDE_CLI) return new Thinking(turn, parts, host);
+      return new Delegation(turn, parts, host, { delegate, name: CLAUDE_CLI, runtimeId, model: inner });
+    },
     stop: () => {
       approvals.close();
       summaries.stop();
+    },
+  };
+}
+
+/** As the session, the client or the agent has it. */
+function modelOf({ sessionId, client }: Turn, { sessions, init }: OpenMindOptions): string {
+  const { model } = init.settings;
+  return sessions.state(sessionId).model ?? modelOfClient(model.channels, client) ?? modelLabel(model);
+}
+
+/** Its packages are loaded by the first turn for it. */
+function lateDelegate(load: () => Promise<Delegate>): Delegate {
+  let loading: Promise<Delegate> | undefined;
+  return {
+    run: async (task) => {
+      loading ??= load();
+      await (await loading).run(task);
     },
   };
 }

@@ -47,11 +47,12 @@ function unconfigured(provider: string, message: string): AppError {
   return new AppError('model.unconfigured', message, { details: { provider } });
 }
 
+/** It is handed whole turns; what asks for one answer only cannot ask it. */
 function claudeCliUnavailable(model: string | undefined): AppError {
   const id = model ?? 'claude-sonnet-4-6';
   return new AppError(
     'model.unavailable',
-    `claude-cli is not part of this version. Set "model: { provider: anthropic, model_id: ${id} }" in openagent.yaml, and ANTHROPIC_API_KEY or providers.anthropic.api_key to a key of the Anthropic API.`,
+    `claude-cli holds conversations and cannot be asked a single question. Use anthropic:${id} for this, with a key of the Anthropic API in ANTHROPIC_API_KEY or providers.anthropic.api_key.`,
     { details: { provider: 'claude-cli' } },
   );
 }

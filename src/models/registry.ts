@@ -6,9 +6,10 @@ import type { Clock } from '../contract/clock.ts';
 import type { WireError } from '../contract/errors.ts';
 import { AppError } from '../contract/errors.ts';
 import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
-import { formatRuntimeId } from '../contract/runtime-id.ts';
+import { formatRuntimeId, parseRuntimeId } from '../contract/runtime-id.ts';
 import type { ModelHooks } from './api-model.ts';
 import { targetOf } from './call-target.ts';
+import { claudeNotInstalled, findClaudeSdk } from './claude-program.ts';
 import { createEchoModel } from './echo.ts';
 import type { ModelProvider, ModelRequest, StreamPart } from './provider.ts';
 
@@ -28,7 +29,7 @@ export function modelLabel({ provider, modelId }: ModelSettings): string {
 }
 
 /** What an operator should know at the start: turns on these models will fail, or what was written means none. */
-export function modelWarnings(settings: ModelSettings): readonly WireError[] {
+export function modelWarnings(settings: ModelSettings, dir: string): readonly WireError[] {
   const { provider, routing, fallbacks, channels, doubts } = settings;
   const first = routing
     ? TIERS.map((tier) => routing[tier])
@@ -36,14 +37,18 @@ export function modelWarnings(settings: ModelSettings): readonly WireError[] {
       ? []
       : [modelLabel(settings)];
   const used = new Set([...first, ...fallbacks, ...Object.values(channels)]);
-  const missing = [...used].flatMap((runtimeId) => missingFor(runtimeId, settings));
+  const missing = [...used].flatMap((runtimeId) => missingFor(runtimeId, settings, dir));
   const said = new Map(missing.map((warning) => [warning.message, warning]));
   const doubtful = doubts.map((message): WireError => ({ code: 'model.unconfigured', message }));
   return [...said.values(), ...doubtful];
 }
 
-function missingFor(runtimeId: string, settings: ModelSettings): readonly WireError[] {
+function missingFor(runtimeId: string, settings: ModelSettings, dir: string): readonly WireError[] {
   if (runtimeId === 'echo') return [];
+  const { provider, model } = parseRuntimeId(runtimeId);
+  if (provider === 'claude-cli') {
+    return findClaudeSdk(dir) === undefined ? [AppError.toWire(claudeNotInstalled(model))] : [];
+  }
   try {
     targetOf(runtimeId, settings);
     return [];

@@ -56,7 +56,7 @@ export interface Journal {
   close(withinMs: number): Promise<boolean>;
 }
 
-export type JournalWork = 'step' | 'call' | 'answer' | 'delta' | 'memory';
+export type JournalWork = 'step' | 'call' | 'answer' | 'delta' | 'memory' | 'session';
 
 export interface JournalOptions {
   readonly db: Database;

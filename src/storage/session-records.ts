@@ -5,6 +5,7 @@
 import type { SessionId } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
 import type { Database } from './database.ts';
+import { FORGET_SDK_SESSION, FORGET_SDK_SESSIONS, sdkKeyOf } from './sdk-sessions.ts';
 
 export interface SessionState {
   /** Runtime id that was chosen for this session. */
@@ -147,15 +148,20 @@ export function createSessionRecords(db: Database, clock: Clock): SessionRecords
       db.prepare(SUM_UP).run(summary, summaryTo, keyOf(sessionId), before.cutAfter, before.summaryTo)
         .changes > 0,
     cut: (clientKey, sessionId, turnId) => {
-      if (sessionId === undefined) db.prepare(CUT_ALL).run(turnId, clientKey);
-      else db.prepare(CUT_ONE).run(keyOf(sessionId), clientKey, turnId, now(), now());
+      if (sessionId === undefined) {
+        db.prepare(CUT_ALL).run(turnId, clientKey);
+        db.prepare(FORGET_SDK_SESSIONS).run(clientKey);
+        return;
+      }
+      db.prepare(CUT_ONE).run(keyOf(sessionId), clientKey, turnId, now(), now());
+      db.prepare(FORGET_SDK_SESSION).run(sdkKeyOf(sessionId));
     },
     setModel: (sessionId, model) =>
       void db.prepare(SET_MODEL).run(keyOf(sessionId), model ?? null, now(), now()),
     hasModels: () => db.prepare('SELECT 1 FROM sessions WHERE model IS NOT NULL LIMIT 1').get() !== undefined,
     list: (limit, offset) => (db.prepare(LIST).all(limit, offset) as SessionRow[]).map(toListed),
     has: (sessionId) => sql().state.get(keyOf(sessionId)) !== undefined,
-    remove: (sessionId) => remove(db, keyOf(sessionId)),
+    remove: (sessionId) => remove(db, sessionId),
   };
 }
 
@@ -174,8 +180,10 @@ function toListed(row: SessionRow): ListedSession {
   };
 }
 
-function remove(db: Database, key: string): boolean {
+function remove(db: Database, sessionId: SessionId): boolean {
+  const key = keyOf(sessionId);
   const run = db.transaction(() => {
+    db.prepare(FORGET_SDK_SESSION).run(sdkKeyOf(sessionId));
     db.prepare('DELETE FROM session_turns WHERE session = ?').run(key);
     return db.prepare('DELETE FROM sessions WHERE session = ?').run(key).changes > 0;
   });

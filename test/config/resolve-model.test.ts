@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variables of openagent.yaml are what is tested
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { configSchema } from '../../src/contract/config.ts';
@@ -85,9 +86,9 @@ describe('the model of a configuration', () => {
       unknown.doubts.join(),
       /model\.model_id: no provider is known for "some-model".*openai:some-model/,
     );
-    assert.equal(modelWarnings(unknown).length, 1);
+    assert.equal(modelWarnings(unknown, tmpdir()).length, 1);
     const local = resolved({ model: { model_id: 'some-model', base_url: 'http://127.0.0.1:1234/v1/' } });
-    assert.deepEqual([local.doubts, modelWarnings(local)], [[], []]);
+    assert.deepEqual([local.doubts, modelWarnings(local, tmpdir())], [[], []]);
     const { wire, baseUrl, needsKey } = local.providers.openai ?? assert.fail();
     assert.deepEqual(
       { wire, baseUrl, needsKey },
@@ -121,7 +122,7 @@ describe('keys', () => {
 
   test('that are missing are told with the key to set, and nothing else is', () => {
     const say = (model: object) =>
-      modelWarnings(resolved({ model })).map(({ code, message }) => `${code} ${message}`);
+      modelWarnings(resolved({ model }), tmpdir()).map(({ code, message }) => `${code} ${message}`);
     assert.match(
       say({ provider: 'groq', model_id: 'x' }).join(),
       /^model\.unconfigured Groq needs an API key\. Set providers\.groq\.api_key in openagent\.yaml, or the environment variable GROQ_API_KEY/,
@@ -134,7 +135,7 @@ describe('keys', () => {
     assert.deepEqual(say({ provider: 'echo' }), []);
     assert.equal(say({ provider: 'smart' }).length, 1);
     const nowhere = resolved({ model: { provider: 'mine', model_id: 'x' }, providers: { mine: {} } });
-    assert.match(String(modelWarnings(nowhere)[0]?.message), /providers\.mine\.base_url/);
+    assert.match(String(modelWarnings(nowhere, tmpdir())[0]?.message), /providers\.mine\.base_url/);
   });
 });
 

@@ -9,7 +9,13 @@ import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Log } from '../../logging/log.ts';
-import type { FinishReason, ImagePart, ModelProvider, StreamPart } from '../../models/provider.ts';
+import type {
+  FinishReason,
+  ImagePart,
+  ModelProvider,
+  StreamPart,
+  TokenUsage,
+} from '../../models/provider.ts';
 import type { Conversations } from '../../sessions/conversation.ts';
 import type { Summaries } from '../../sessions/summaries.ts';
 import type { SystemPromptParts } from '../../sessions/system-prompt.ts';
@@ -59,6 +65,38 @@ export interface MindParts {
   readonly enterModel?: (detail: string) => () => void;
   readonly onProgress: () => void;
 }
+
+/** A program that keeps its conversations and calls its tools by itself: a turn is handed to it whole. */
+export interface Delegate {
+  run(task: DelegatedTask): Promise<void>;
+}
+
+export interface DelegatedTask {
+  readonly turn: Pick<Turn, 'rowId' | 'turnId' | 'sessionId'>;
+  readonly prompt: string;
+  /** Of the runtime id, what stands behind the program's name. */
+  readonly model: string | undefined;
+  readonly tools: readonly Tool[];
+  readonly system: string;
+  readonly signal: AbortSignal;
+  onEvent(event: DelegateEvent): void;
+}
+
+export type DelegateEvent =
+  /** What follows is a message of its own. */
+  | { readonly type: 'step' }
+  | { readonly type: 'text'; readonly delta: string }
+  | { readonly type: 'tool'; readonly callId: string; readonly name: string; readonly input: unknown }
+  | {
+      readonly type: 'tool_end';
+      readonly callId: string;
+      readonly isError: boolean;
+      readonly text: string;
+    }
+  | { readonly type: 'usage'; readonly usage: TokenUsage }
+  /** For people who wait. */
+  | { readonly type: 'report'; readonly text: string }
+  | { readonly type: 'progress' };
 
 /** What a turn asks of the runner. */
 export interface MindHost {

@@ -4,7 +4,7 @@ import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Log } from '../../logging/log.ts';
 import type { Journal } from '../../storage/journal.ts';
-import type { OpenTurn } from '../../storage/turn-record.ts';
+import { type OpenTurn, RESTORED_EFFECTS } from '../../storage/turn-record.ts';
 import type { TurnSteps } from '../../storage/turn-steps.ts';
 import type { Deliveries } from './deliveries.ts';
 import { createTurn, type Turn, turnFrames } from './turn.ts';
@@ -47,6 +47,9 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
 }
 
 function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): string | undefined {
+  if (open.effects === RESTORED_EFFECTS) {
+    return 'This agent was restored from a backup that was made before this was finished. It was not repeated, so that nothing happens twice: send it again if needed.';
+  }
   // The model is not told to judge for itself: it might make the call again, and that would be a repetition too.
   const unsafe = open.isBegun ? steps?.openUnsafeCall(open.id) : undefined;
   if (unsafe !== undefined) {

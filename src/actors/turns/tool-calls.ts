@@ -8,6 +8,7 @@ import type { EndedCall } from '../../storage/turn-steps.ts';
 import type { Tool, ToolResult } from '../../tools/tool.ts';
 import type { MindHost, MindParts } from './mind.ts';
 import type { ModelCall } from './model-call.ts';
+import { endedCall, runningCall, shown, type ToldCall, tellCall } from './told-calls.ts';
 import { type ToolEvent, type Turn, turnFrames } from './turn.ts';
 import { answerOf } from './turn-memory.ts';
 
@@ -23,9 +24,6 @@ export interface ToolStep {
   readonly onAnswer: (answer: ToolAnswer) => void;
 }
 
-/** What people are shown of arguments and results. */
-const SHOWN_CHARS = 2_000;
-const SHOWN_VALUE_CHARS = 400;
 const REPORT_EVERY_MS = 500;
 
 export async function runToolCalls(
@@ -72,16 +70,14 @@ class RunningCall {
     const { steps, clock, onProgress } = this.#parts;
     const { name, input } = this.#call;
     this.#goOn();
-    this.#tell({ tool: name, params: shownInput(input), status: 'running' }, { status: 'running', input });
+    this.#tell(runningCall(this.#call.id, name, input));
     const answer = await this.#perform();
     this.#goOn();
     onProgress();
     await steps.endCall(this.#record(), answer, clock.wallMs());
     this.#step.onAnswer(answer);
     this.#goOn();
-    const result = shown(answer.text);
-    const status = answer.isError ? 'error' : 'done';
-    this.#tell({ tool: name, status, [answer.isError ? 'error' : 'result']: result }, { status, result });
+    this.#tell(endedCall(this.#call.id, name, answer));
     return answer;
   }
 
@@ -134,30 +130,12 @@ class RunningCall {
     else outlet?.send(turnFrames.status(turn, text));
   }
 
-  /** Clients of the reference read JSON in the text of a `status`; they look for the latest `running` of that tool. */
-  #tell(status: object, event: Omit<ToolEvent, 'call_id' | 'tool'>): void {
+  #tell(told: ToldCall): void {
     const { turn } = this.#step;
-    const outlet = this.#host.outletOf(turn);
-    outlet?.send(turnFrames.status(turn, JSON.stringify(status)));
-    if (outlet?.wantsTools) outlet.send(turnFrames.tool(turn, this.#event(event)));
+    tellCall(turn, this.#host.outletOf(turn), told);
   }
 
   #event(event: Omit<ToolEvent, 'call_id' | 'tool'>): ToolEvent {
     return { call_id: this.#call.id, tool: this.#call.name, ...event };
   }
-}
-
-function shown(text: string): string {
-  return text.length <= SHOWN_CHARS ? text : `${text.slice(0, SHOWN_CHARS)}…`;
-}
-
-/** Arguments as an object, its long texts cut; a whole file is nothing for a status line. */
-function shownInput(input: unknown): Record<string, unknown> {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) return {};
-  const cut = Object.entries(input).map(([key, value]) => {
-    const text = typeof value === 'string' ? value : JSON.stringify(value);
-    const isShort = text === undefined || text.length <= SHOWN_VALUE_CHARS;
-    return [key, isShort ? value : `${text.slice(0, SHOWN_VALUE_CHARS)}…`] as const;
-  });
-  return Object.fromEntries(cut.slice(0, 32));
 }
