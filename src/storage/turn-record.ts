@@ -64,6 +64,9 @@ export interface EndedTurn {
   readonly isOpen: boolean;
 }
 
+/** `effects` of an unfinished turn in a copy that a backup was restored to: the original goes on with it. */
+export const RESTORED_EFFECTS = 2;
+
 const BOOT_FACTOR = 2 ** 32;
 
 /** Row ids grow within a boot and from boot to boot, so that inserts append and order is order of acceptance. */
