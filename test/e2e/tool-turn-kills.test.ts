@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { type Chat, type Frame, isTerminal, openChat } from '../fixtures/chat.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
+import { turnRows } from '../fixtures/turn-rows.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
@@ -48,7 +49,8 @@ test('kill -9 of everything in the middle of turns with tools repeats nothing an
       await comeBack(t, fleet, asked);
       for (const one of asked) count(totals, check(one, fleet));
     } catch (error) {
-      throw new Error(`seed ${SEED}, run ${run}, killed at ${atMs} ms, again at ${again}`, { cause: error });
+      const where = `seed ${SEED}, run ${run}, killed at ${atMs} ms, again at ${again}`;
+      throw new Error(`${where}: ${String(error)}`, { cause: error });
     }
   }
   t.diagnostic(
@@ -181,8 +183,11 @@ function actsIn(fleet: FleetProcess, id: string): readonly string[] {
 function checkRow(path: string, id: string, end: string): void {
   const db = new Database(path, { readonly: true });
   try {
-    const rows = db.prepare('SELECT outcome FROM turns WHERE message_id = ?').all(id);
-    assert.deepEqual(rows, [{ outcome: end }]);
+    const rows = turnRows(db).filter((row) => row.message_id === id);
+    assert.deepEqual(
+      rows.map(({ outcome }) => outcome),
+      [end],
+    );
   } finally {
     db.close();
   }
