@@ -61,7 +61,7 @@ test('a conversation with claude-cli: its tools are ours, it is asked about its 
   await fleet.killGroup();
   await fleet.start();
   const again = await openChat(t, fleet.agent('claude').wsUrl, { clientId: 'c', capabilities: ['resume'] });
-  const end = await again.frame(isTerminal, 'its end');
+  const end = await again.frame((frame) => isTerminal(frame) && frame.id === 'm', 'its end');
   assert.deepEqual([end.type, end.code], ['error', 'turn.interrupted'], JSON.stringify(end));
   assert.equal(readFileSync(file, 'utf8'), 'touched\n');
   await fleet.stop();
