@@ -17,7 +17,14 @@ import {
   startTimeoutError,
   toIncident,
 } from './child-facts.ts';
-import { backoffMs, type ChildPast, FATAL_CODES, LADDER, recordRestart } from './child-spec.ts';
+import {
+  backoffMs,
+  type ChildPast,
+  type ChildSpec,
+  FATAL_CODES,
+  LADDER,
+  recordRestart,
+} from './child-spec.ts';
 import type {
   ChildContext,
   ChildEmitted,
@@ -80,6 +87,9 @@ export const childSetup = setup({
     noteError: assign(({ context }) => ({ lastError: newestError(context) })),
     countHang: assign(({ context }) => ({ hangs: context.hangs + 1 })),
     noteConfig: assign((_, params: { config: ConfigStatus }) => params),
+    takeSpec: assign(({ context }, params: { spec: ChildSpec }) => ({
+      agent: { ...context.agent, spec: params.spec },
+    })),
     settleConfig: assign(({ context }) => ({ config: restarted(context.config) })),
     forgetRestarts: assign({ restarts: [] }),
     countRestart: assign(({ context }) => {

@@ -100,6 +100,12 @@ export const FATAL_CODES: ReadonlySet<ErrorCode> = new Set(
   ),
 );
 
+/** Whether somebody can mend it in the agent's directory or its configuration. */
+export function isStartFailure(code: ErrorCode | undefined): boolean {
+  if (code === 'agent.start_timeout') return true;
+  return code !== undefined && START_FAMILIES.some((family) => code.startsWith(`${family}.`));
+}
+
 /** What survives the death of the host: without it, whoever kills the host would begin with a clean record each time. */
 export interface ChildPast {
   /** When each crash that counts happened, milliseconds since the Unix epoch, newest last. */

@@ -4,6 +4,7 @@ import type { WireError } from '../contract/errors.ts';
 import type { Activity } from '../contract/vitals.ts';
 import type { Heartbeat, WorkerReport } from '../contract/worker-protocol.ts';
 import type { Autopsy } from './autopsy.ts';
+import type { ChildSpec } from './child-spec.ts';
 import type { WorkerChild } from './child-sweep.ts';
 import type { AgentError, ConfigStatus, PreparedAgent } from './fleet.ts';
 import type { WorkerHostEvent } from './worker-host.ts';
@@ -19,6 +20,8 @@ export type ChildEvent =
   | { type: 'release' }
   /** What hot reload made of its configuration: shown, nothing follows from it. */
   | { type: 'config.noted'; config: ConfigStatus }
+  /** How it is supervised from now on. */
+  | { type: 'spec.changed'; spec: ChildSpec }
   | JudgeEvent
   | WorkerHostEvent;
 

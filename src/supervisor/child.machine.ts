@@ -53,6 +53,9 @@ export const childMachine = childSetup.createMachine({
     'config.noted': {
       actions: { type: 'noteConfig', params: ({ event }) => ({ config: event.config }) },
     },
+    'spec.changed': {
+      actions: { type: 'takeSpec', params: ({ event }) => ({ spec: event.spec }) },
+    },
   },
   states: {
     // Where it was when the last host died; passed through within one step.

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { access, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { AppError, type ErrorCode, type WireError } from '../contract/errors.ts';
+import { expandPattern, isPattern } from './agent-patterns.ts';
 import { CONFIG_NAME } from './config/read-config.ts';
 import { initDirectory, unwritable } from './init-directory.ts';
 
@@ -15,6 +16,8 @@ export interface Discovery {
   readonly refused: readonly { readonly dir: string; readonly error: WireError }[];
   /** Directories that did not exist or were empty, and are agents now. */
   readonly created: readonly string[];
+  /** Words of the command line that are patterns, whatever they match now. */
+  readonly patterns: readonly string[];
 }
 
 type Kind = 'agent' | 'empty' | 'missing' | 'other' | 'file';
@@ -26,7 +29,8 @@ export async function discover(args: readonly string[], cwd: string): Promise<Di
   const dirByRealPath = new Map<string, string>();
   const dirById = new Map<string, string>();
   // One after another: the first of two that collide is the one that stays.
-  for (const arg of args) {
+  const words = await expanded(args, cwd);
+  for (const arg of words.flatMap(({ dirs }) => dirs)) {
     const dir = resolve(cwd, arg);
     const id = basename(dir);
     try {
@@ -44,7 +48,26 @@ export async function discover(args: readonly string[], cwd: string): Promise<Di
       refused.push({ dir, error: AppError.toWire(AppError.is(error) ? error : unwritable(dir, error)) });
     }
   }
-  return { agents, refused, created };
+  const patterns = words.filter(({ isPattern: is }) => is).map(({ arg }) => arg);
+  return { agents, refused, created, patterns };
+}
+
+/** A pattern is what it matches now; one without a match stays, to be refused as it was typed. */
+async function expanded(args: readonly string[], cwd: string): Promise<readonly Word[]> {
+  return Promise.all(
+    args.map(async (arg) => {
+      if (!(await isPattern(arg, cwd))) return { arg, dirs: [arg], isPattern: false };
+      const { matches } = await expandPattern(arg, cwd);
+      const agents = matches.filter(({ hasConfig }) => hasConfig).map(({ dir }) => dir);
+      return { arg, dirs: agents.length > 0 ? agents : [arg], isPattern: true };
+    }),
+  );
+}
+
+interface Word {
+  readonly arg: string;
+  readonly dirs: readonly string[];
+  readonly isPattern: boolean;
 }
 
 /** One more directory beside those that are there; it has to be an agent already. `present` by real path. */

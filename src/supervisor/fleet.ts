@@ -116,6 +116,8 @@ export interface Fleet {
    * stopped is fine. `release`: forgive a quarantined one its crashes, and start it.
    */
   command(id: string, command: AgentCommand): boolean;
+  /** How it is supervised from now on; it goes on running. */
+  respec(id: string, spec: ChildSpec): void;
   /** What was done about its changed configuration. */
   configChanged(id: string, outcome: ConfigOutcome): void;
   agents(): readonly AgentStatus[];

@@ -38,6 +38,8 @@ export interface RunDependencies {
     dir: string,
     present: readonly { readonly id: string; readonly dir: string }[],
   ) => Promise<{ readonly id: string; readonly dir: string }>;
+  /** Those of the command line are decided about: all others come by `add`. */
+  readonly onPrepared?: () => void;
   /** Whether somebody could still add an agent, or start one that was stopped. */
   readonly isOpen?: () => boolean;
   readonly fleet: Fleet;
@@ -66,6 +68,8 @@ export interface Run {
    * while `isOpen`; it ends by itself only when all of its agents have ended or failed by themselves.
    */
   remove(id: string): Promise<void>;
+  /** Lists a refused directory no longer. */
+  dismiss(dir: string): void;
   /** Running turns get their time, then everything stops. */
   drain(): void;
   /** Everything ends at once. */
@@ -148,10 +152,13 @@ class AgentRun implements Run {
 
   async remove(id: string): Promise<void> {
     if (this.#statuses.has(id)) return this.#on.fleet.remove(id);
-    if (!this.#refused.some((status) => status.id === id)) {
-      throw new AppError('agent.not_found', `There is no agent ${id}`);
-    }
-    this.#refused = this.#refused.filter((status) => status.id !== id);
+    const refused = this.#refused.find((status) => status.id === id);
+    if (!refused) throw new AppError('agent.not_found', `There is no agent ${id}`);
+    this.dismiss(refused.dir);
+  }
+
+  dismiss(dir: string): void {
+    this.#refused = this.#refused.filter((status) => status.dir !== dir);
   }
 
   drain(): void {
@@ -187,6 +194,7 @@ class AgentRun implements Run {
     await this.#tryEach(alone);
     this.#isPreparing = false;
     this.#additions.start();
+    if (!this.#isStopping) this.#on.onPrepared?.();
     this.#check();
   }
 
@@ -264,7 +272,7 @@ class AgentRun implements Run {
       return this.#statuses.get(id) ?? waitingStatus(prepared);
     } catch (error) {
       if (isListed && AppError.is(error) && !this.#isStopping) {
-        this.#refused = this.#refused.filter((status) => status.dir !== dir);
+        this.dismiss(dir);
         this.#refuse(dir, AppError.toWire(error));
       }
       throw error;

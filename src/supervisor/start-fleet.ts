@@ -102,6 +102,7 @@ export function startFleet(options: FleetOptions): Fleet {
       supervisor.send({ type: 'agent.command', id, command });
       return true;
     },
+    respec: (id, spec) => childOf(id)?.send({ type: 'spec.changed', spec }),
     configChanged: (id, outcome) => {
       const child = childOf(id);
       if (!child) return;

@@ -11,13 +11,13 @@ import { acquireDirectoryLock } from '../storage/directory-lock.ts';
 import { answerBy, configAnswers } from './answer-questions.ts';
 import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line/run-command.ts';
-import { loadAgent } from './config/load-agent.ts';
 import type { Overrides } from './config/resolve-config.ts';
-import { openConfig } from './config-store/open-config.ts';
+import { type HostConfig, openConfig } from './config-store/open-config.ts';
 import { discover, discoverOne } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
-import type { AgentStatus } from './fleet.ts';
+import type { AgentStatus, Fleet } from './fleet.ts';
 import { readBreadcrumb } from './read-breadcrumb.ts';
+import type { FleetReload } from './reload/fleet-reload.ts';
 import { createHumanReport } from './report/human-report.ts';
 import { createJsonReport } from './report/json-report.ts';
 import type { Report } from './report/report.ts';
@@ -134,22 +134,22 @@ function start(
   token: string | undefined,
   { report, watchdog, aftermath }: Host,
 ): Run {
-  /** As given: the id is the base name of that, not of what a symbolic link leads to. */
-  const dirById = new Map<string, string>();
   const loadOptions = { env: process.env, homeDir: homedir(), overrides: toOverrides(options, token) };
-  const config = openConfig(loadOptions, systemClock, () => fleet);
+  const config = openConfig(
+    loadOptions,
+    systemClock,
+    () => fleet,
+    (warning, id) => report.warning(warning, id),
+  );
   const vaults = createFleetVaults({
     clock: systemClock,
     notify: (id, notice) => fleet.notify(id, notice),
     onDefect: report.defect,
   });
   const load = async (dir: string) => {
-    const loaded = await loadAgent(dir, loadOptions);
-    const { id } = loaded.prepared.spec;
-    dirById.set(id, dir);
-    config.started(loaded.prepared);
+    const loaded = await config.load(dir);
     vaults.prepared(loaded.prepared);
-    const past = aftermath.takePast(id);
+    const past = aftermath.takePast(loaded.prepared.spec.id);
     return past === undefined ? loaded : { ...loaded, prepared: { ...loaded.prepared, past } };
   };
   const fleet = startFleet({
@@ -161,15 +161,23 @@ function start(
     version,
     hostBoot: aftermath.boot,
     onRecord: (id, past) => aftermath.keeper.record(id, past),
-    prepareAgain: async ({ spec }) => (await load(dirById.get(spec.id) ?? spec.dir)).prepared,
+    onForget: config.forget,
+    prepareAgain: async ({ spec }) => {
+      const prepared = await config.loadAgain(spec.id);
+      vaults.prepared(prepared);
+      return prepared;
+    },
     onOutput: report.output,
     onQuestion: answerBy({ ...configAnswers(config.store), ...vaults.answers }),
     onDefect: report.defect,
   });
   fleet.subscribe(vaults.note);
-  return runAgents({
+  let patterns: readonly string[] = [];
+  let reload: Promise<FleetReload> | undefined;
+  const run = runAgents({
     discover: async () => {
       const found = await discover(dirs, process.cwd());
+      patterns = found.patterns;
       const verdict = await aftermath.judge(found.agents);
       if (verdict) report.warning({ code: 'host.died', message: verdict.says }, verdict.charged?.id);
       return { ...found, alone: verdict?.alone ?? [] };
@@ -181,8 +189,34 @@ function start(
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),
+    onPrepared: () => {
+      if (!options.reload) return;
+      reload = openReload({ fleet, run, config, patterns, report });
+      reload.catch((error: unknown) => report.defect(error, 'hot reload'));
+    },
+    isOpen: () => options.reload && patterns.length > 0,
     fleet,
     report,
+  });
+  void run.ended.then(async () => (await reload)?.close());
+  return run;
+}
+
+/** Loaded when everything is on its way: nothing of it is needed for a start. */
+async function openReload(of: {
+  readonly fleet: Fleet;
+  readonly run: Run;
+  readonly config: HostConfig;
+  readonly patterns: readonly string[];
+  readonly report: Report;
+}): Promise<FleetReload> {
+  const { startReload } = await import('./reload/fleet-reload.ts');
+  const { fleet, run, config, patterns, report } = of;
+  return startReload({
+    ...{ fleet, run, config, patterns, cwd: process.cwd() },
+    clock: systemClock,
+    warn: (warning, id) => report.warning(warning, id),
+    onDefect: report.defect,
   });
 }
 

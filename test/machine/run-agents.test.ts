@@ -213,6 +213,7 @@ function createWorld(options: WorldOptions) {
     },
     remove: async () => {},
     configChanged: () => {},
+    respec: () => {},
     command: () => false,
     agents: () => [...agents.values()],
     shutdown({ force }) {
@@ -229,7 +230,7 @@ function createWorld(options: WorldOptions) {
   const load = options.load ?? (async (id: string) => preparedAgent({ id, dir: `/agents/${id}` }));
   const found = options.ids.map((id) => ({ id, dir: `/agents/${id}` }));
   const dependencies: RunDependencies = {
-    discover: options.discover ?? (async () => ({ agents: found, refused: [], created: [] })),
+    discover: options.discover ?? (async () => ({ agents: found, refused: [], created: [], patterns: [] })),
     loadAgent: async (dir) => ({ prepared: await load(dir.replace('/agents/', '')), warnings: [] }),
     lock(dir) {
       options.lock?.(dir);

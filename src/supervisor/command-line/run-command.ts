@@ -14,7 +14,11 @@ export interface RunOptions {
   readonly transport?: TransportChoice;
   readonly isolation?: Isolation;
   readonly logLevel?: LogLevel;
+  /** Where the fleet's own gateway listens besides its socket; 0: any. */
+  readonly fleetPort?: number;
   readonly json: boolean;
+  /** False: a changed openagent.yaml is read at the next start of its agent, and not before. */
+  readonly reload: boolean;
   /** False: this process is the host itself, and whoever started it watches it. */
   readonly watchdog: boolean;
 }
@@ -58,7 +62,12 @@ function runOptions(): readonly Option[] {
       '--log-level <level>',
       'least level of logs/events.jsonl (its openagent.yaml, else info)',
     ).choices(LOG_LEVELS),
+    new Option(
+      '--fleet-port <number>',
+      'port on 127.0.0.1 for probes, metrics and tools, next free up to +99; 0: any (a unix socket only)',
+    ).argParser(parsePort),
     new Option('--json', 'report one JSON object a line on stdout').default(false, 'a report for people'),
+    new Option('--no-reload', 'a changed openagent.yaml waits for the next start of its agent'),
     new Option('--no-watchdog', 'one process that nobody starts again: for systemd and containers'),
   ];
 }

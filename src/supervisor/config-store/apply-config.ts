@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
 import type { ConfigApplied } from '../../contract/config-answers.ts';
 import type { HostNotice } from '../../contract/host-link.ts';
+import type { ChildSpec } from '../child-spec.ts';
 import type { PreparedAgent } from '../fleet.ts';
 
 /** Clients write providers and model one after the other, and read again; one restart serves them all. */
@@ -23,11 +24,17 @@ export interface ConfigApplierOptions {
   readonly clock: Clock;
   notify(id: string, notice: HostNotice): void;
   restart(id: string): void;
+  respec(id: string, spec: ChildSpec): void;
 }
 
 export interface ConfigApplier {
   /** The agent is about to start with this. */
   started(prepared: PreparedAgent): void;
+  /** What it was last started with, and what was applied since. */
+  running(id: string): PreparedAgent | undefined;
+  /** All of it that an agent takes while it runs. */
+  applyLive(wanted: PreparedAgent): void;
+  forget(id: string): void;
   apply(
     prepared: PreparedAgent,
     section: string | undefined,
@@ -37,7 +44,7 @@ export interface ConfigApplier {
   };
 }
 
-export function createConfigApplier({ clock, notify, restart }: ConfigApplierOptions): ConfigApplier {
+export function createConfigApplier({ clock, notify, restart, respec }: ConfigApplierOptions): ConfigApplier {
   /** What each agent runs with. */
   const running = new Map<string, PreparedAgent>();
   const timers = new Map<string, TimerHandle>();
@@ -68,6 +75,16 @@ export function createConfigApplier({ clock, notify, restart }: ConfigApplierOpt
 
   return {
     started: (prepared) => void running.set(prepared.spec.id, prepared),
+    running: (id) => running.get(id),
+    applyLive: (wanted) => {
+      const { spec } = wanted;
+      const was = running.get(spec.id);
+      if (was === undefined) return;
+      setLevel(was, wanted);
+      respec(spec.id, spec);
+      running.set(spec.id, { ...(running.get(spec.id) ?? was), spec });
+    },
+    forget: (id) => void running.delete(id),
     apply: (prepared, section) => {
       const { id } = prepared.spec;
       const was = running.get(id);

@@ -40,10 +40,13 @@ export interface ConfigStoreOptions {
     file: string,
     text: string,
   ): { readonly prepared: PreparedAgent; readonly warnings: readonly WireError[] };
+  /** Told before a file is written, with what it will be. */
+  writing?(id: string, etag: string): void;
   /** Told after each change of a file: brings it to the agent that runs. */
   apply(
     prepared: PreparedAgent,
     section: string | undefined,
+    etag: string,
   ): {
     readonly applied: ConfigApplied;
     readonly restartRequired: boolean;
@@ -79,7 +82,7 @@ export function createConfigStore(options: ConfigStoreOptions): ConfigStore {
       writeOnce(options, agent, ifMatch, change),
     );
     const value = masked(sectionOf(cached.dataOf(agent.dir, file), section), section);
-    const { applied, restartRequired } = options.apply(prepared, section);
+    const { applied, restartRequired } = options.apply(prepared, section, file.etag);
     return { value, etag: file.etag, changed, applied, restartRequired, warnings: texts(warnings, section) };
   };
 
@@ -107,7 +110,7 @@ export function createConfigStore(options: ConfigStoreOptions): ConfigStore {
 }
 
 async function writeOnce(
-  { clock, prepare }: ConfigStoreOptions,
+  { clock, prepare, writing }: ConfigStoreOptions,
   agent: AskingAgent,
   ifMatch: string,
   change: Change,
@@ -129,6 +132,7 @@ async function writeOnce(
       if (attempt < ATTEMPTS && ifMatch === '') continue;
       throw conflict(now, 'was changed by somebody else in the same moment');
     }
+    writing?.(agent.id, file.etag);
     await writeConfigFile(agent.dir, text);
     await dropVersions(agent.dir, keep);
     return { file, prepared, warnings, changed };

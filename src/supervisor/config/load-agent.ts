@@ -9,11 +9,12 @@ import type { WireError } from '../../contract/errors.ts';
 import { AppError } from '../../contract/errors.ts';
 import type { ModelSettings } from '../../contract/model-settings.ts';
 import type { GatewaySettings } from '../../contract/worker-protocol.ts';
+import { etagOf } from '../config-store/config-file.ts';
 import type { PreparedAgent } from '../fleet.ts';
 import { configError, configWarning } from './config-problem.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { type ParsedConfig, parseConfig } from './parse-config.ts';
-import { CONFIG_NAME, readConfig } from './read-config.ts';
+import { CONFIG_NAME, readConfigBytes } from './read-config.ts';
 import { DEFAULT_PORT, type LoadOptions, resolveSettings, resolveSpec } from './resolve-config.ts';
 import { mcpWarnings } from './resolve-mcp.ts';
 import { modelSecrets } from './resolve-model.ts';
@@ -23,15 +24,29 @@ import { validateConfig } from './validate-config.ts';
 
 const HOST_PATH = ['channels', 'websocket', 'host'];
 
-/** `dir` as given on the command line: its base name is the agent's id, also when it is a symbolic link. */
-export async function loadAgent(
-  dir: string,
-  options: LoadOptions,
-): Promise<{ prepared: PreparedAgent; warnings: readonly WireError[] }> {
-  const file = join(resolve(dir), CONFIG_NAME);
-  const source = await readConfig(file);
-  return prepareAgent({ id: basename(resolve(dir)), dir: await realpath(dir) }, file, source, options);
+export interface LoadedAgent {
+  readonly prepared: PreparedAgent;
+  readonly warnings: readonly WireError[];
+  readonly file: string;
+  readonly text: string;
+  readonly etag: string;
 }
+
+/** `dir` as given on the command line: its base name is the agent's id, also when it is a symbolic link. */
+export async function loadAgent(dir: string, options: LoadOptions): Promise<LoadedAgent> {
+  const file = join(resolve(dir), CONFIG_NAME);
+  const bytes = await readConfigBytes(file);
+  const text = bytes.toString('utf8');
+  const agent = { id: basename(resolve(dir)), dir: await realpath(dir) };
+  return { ...prepareAgent(agent, file, text, options), file, text, etag: etagOf(bytes) };
+}
+
+/** What a start would make of this text. Throws what would refuse the agent. */
+export type PrepareAgent = (
+  agent: { readonly id: string; readonly dir: string },
+  file: string,
+  text: string,
+) => { readonly prepared: PreparedAgent; readonly warnings: readonly WireError[] };
 
 /** What a configuration of this text would be, wherever it stands; `file` is how messages call it. */
 export function prepareAgent(
