@@ -67,9 +67,8 @@ function problems({ reason, config, last_error }: FleetAgent, nowMs: number): re
   const found: Problem[] = [];
   if (reason !== null) found.push(['reason', `${reason.code}: ${reason.message}`, { color: 'red' }]);
   if (config.problem !== null) {
-    const since =
-      config.changed_at === null ? '' : ` (${ago(config.changed_at)} ago, the last good one is used)`;
-    found.push(['config', `${config.problem.message}${since}`, { color: 'yellow' }]);
+    const when = config.changed_at === null ? 'refused' : `refused ${ago(config.changed_at)} ago`;
+    found.push(['config', `${when}: ${config.problem.message}`, { color: 'yellow' }]);
   } else if (config.state === 'restarting') {
     found.push(['config', 'changed: restarting with it', { color: 'cyan' }]);
   }
