@@ -2,6 +2,7 @@
  * The newest entries of an event log, read from its end: backwards, block by block, on into the rotated files, and no
  * further than it takes. The log may be rotated meanwhile: a file is told by what it is, not by its name.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { LOG_CLEARED } from './log-cleared.ts';
 
@@ -19,6 +20,8 @@ export interface LogQuery {
   readonly answerBytes: number;
   /** Bytes of files that are looked through. */
   readonly scanBytes: number;
+  /** The first one that is older ends the search. */
+  readonly sinceTs?: number;
 }
 
 const BLOCK_BYTES = 64 * 1024;
@@ -51,11 +54,13 @@ class Found {
   isComplete = false;
   readonly #query: LogQuery;
   readonly #mustHold: string;
+  readonly #sinceTs: number;
   #answerBytes = 0;
   #scannedBytes = 0;
 
   constructor(query: LogQuery) {
     this.#query = query;
+    this.#sinceTs = query.sinceTs ?? Number.NEGATIVE_INFINITY;
     // What every matching line holds: most others are then not even parsed. Other writers may escape other characters.
     this.#mustHold = /^[\w.-]*$/.test(query.prefix) ? query.prefix : '';
   }
@@ -72,7 +77,7 @@ class Found {
     if (!isMark && !line.includes(this.#mustHold)) return;
     const entry = toEntry(line);
     if (entry === undefined) return;
-    if (entry.event === LOG_CLEARED) this.isComplete = true;
+    if (entry.event === LOG_CLEARED || entry.ts < this.#sinceTs) this.isComplete = true;
     else if (entry.event.startsWith(prefix)) {
       this.#answerBytes += line.length;
       if (this.#answerBytes <= answerBytes) this.entries.push(entry);
@@ -123,7 +128,8 @@ function toEntry(line: Buffer): LogEntry | undefined {
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path, 'r');
+    // Without O_NONBLOCK a pipe in its place would hold a thread that other files wait for.
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -16,6 +16,8 @@ import { type HostConfig, openConfig } from './config-store/open-config.ts';
 import { discover, discoverOne } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { AgentStatus, Fleet } from './fleet.ts';
+import { heardBy, openHostGateway, superviseWith } from './fleet-gateway/host-gateway.ts';
+import type { FleetGateway } from './fleet-gateway/open-fleet-gateway.ts';
 import { readBreadcrumb } from './read-breadcrumb.ts';
 import type { FleetReload } from './reload/fleet-reload.ts';
 import { createHumanReport } from './report/human-report.ts';
@@ -68,10 +70,10 @@ export async function supervise(invocation: Invocation): Promise<void> {
   }
   const watchdog = await connectWatchdog(invocation.options.watchdog ? channelOf(process) : undefined);
   const { launched } = watchdog;
-  report.started(process.pid, invocation.version, {
-    watchdog: watchdog.state(),
-    deaths: launched.death?.total ?? 0,
-  });
+  const deaths = launched.death?.total ?? 0;
+  const gateway = await openHostGateway({ ...invocation, watchdog: watchdog.state, deaths, report });
+  const { socket, url } = gateway;
+  report.started(process.pid, invocation.version, { watchdog: watchdog.state(), deaths, socket, url });
   const aftermath = createAftermath({
     launched,
     clock: systemClock,
@@ -79,7 +81,7 @@ export async function supervise(invocation: Invocation): Promise<void> {
     forgive: watchdog.forgive,
     readCrumb: readBreadcrumb,
   });
-  const host: Host = { report, watchdog, aftermath };
+  const host: Host = { report: heardBy(gateway, report), watchdog, aftermath, gateway };
   const run = start(invocation, token, host);
   const end = createEnd(run, host);
   listen(run, host, end);
@@ -90,12 +92,13 @@ interface Host {
   readonly report: Report;
   readonly watchdog: Watchdog;
   readonly aftermath: Aftermath;
+  readonly gateway: FleetGateway;
 }
 
 type End = (end: RunEnd) => void;
 
 /** How the process ends, whichever comes first: the run's own end, or a deadline. */
-function createEnd(run: Run, { report, watchdog }: Host): End {
+function createEnd(run: Run, { report, watchdog, gateway }: Host): End {
   // The fleet alone decides when this process ends, also at a moment when all its agents wait to be restarted.
   const keptAlive = setInterval(() => {}, 2 ** 30);
   let hasEnded = false;
@@ -106,7 +109,10 @@ function createEnd(run: Run, { report, watchdog }: Host): End {
     // After a defect of ours agents are better off with a fresh host: unannounced, this end is taken for a death.
     const isDeath = reason === 'defect' && watchdog.willRestart();
     if (!isDeath) report.stopped(exitCode, wedged);
-    if (isHeld) run.killProcesses();
+    if (isHeld) {
+      run.killProcesses();
+      gateway.closeNow();
+    } else gateway.close().catch((error: unknown) => report.defect(error));
     const told = isDeath ? Promise.resolve() : watchdog.exiting(exitCode);
     void Promise.race([told, sleep(TELL_MS)]).then(() => {
       if (isHeld) process.kill(process.pid, 'SIGKILL');
@@ -132,7 +138,7 @@ function openReport({ json }: RunOptions): Report {
 function start(
   { dirs, options, version, agentEntry }: Invocation,
   token: string | undefined,
-  { report, watchdog, aftermath }: Host,
+  { report, watchdog, aftermath, gateway }: Host,
 ): Run {
   const loadOptions = { env: process.env, homeDir: homedir(), overrides: toOverrides(options, token) };
   const config = openConfig(
@@ -172,6 +178,7 @@ function start(
     onDefect: report.defect,
   });
   fleet.subscribe(vaults.note);
+  fleet.subscribe(gateway.note);
   let patterns: readonly string[] = [];
   let reload: Promise<FleetReload> | undefined;
   const run = runAgents({
@@ -194,11 +201,12 @@ function start(
       reload = openReload({ fleet, run, config, patterns, report });
       reload.catch((error: unknown) => report.defect(error, 'hot reload'));
     },
-    isOpen: () => options.reload && patterns.length > 0,
+    isOpen: () => gateway.isOpen() || (options.reload && patterns.length > 0),
     fleet,
     report,
   });
   void run.ended.then(async () => (await reload)?.close());
+  superviseWith(gateway, run, fleet, vaults);
   return run;
 }
 
@@ -227,8 +235,9 @@ function toOverrides(options: RunOptions, token: string | undefined): Overrides 
 }
 
 /** From here on signals are wishes, and a defect stops the agents instead of cutting them off. */
-function listen(run: Run, { report, watchdog, aftermath }: Host, end: End): void {
+function listen(run: Run, { report, watchdog, aftermath, gateway }: Host, end: End): void {
   const leave = (): void => {
+    gateway.note({ type: 'fleet.stopping' });
     aftermath.keeper.close();
     watchdog.stopping();
   };
@@ -254,6 +263,7 @@ function listen(run: Run, { report, watchdog, aftermath }: Host, end: End): void
   watchdog.onReplaceRefused(() => aftermath.keeper.change({ culprit: undefined }));
   process.on('uncaughtException', (error) => {
     report.defect(error);
+    gateway.note({ type: 'fleet.stopping' });
     aftermath.keeper.close();
     run.abandon();
     setTimeout(() => end({ reason: 'defect', wedged: [], isHeld: true }), ABANDON_MS).unref();

@@ -3,11 +3,12 @@
  * thread may be terminated. It owns the server, the sockets that were upgraded (node:http forgets those) and the
  * rule that a silent socket ends.
  */
+import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import type { Transport, TransportApp, TransportFactory, TransportLimits } from '../transport.ts';
+import type { Transport, TransportApp, TransportLimits } from '../transport.ts';
 import { toBindFailure } from './bind-failure.ts';
 import { NodePeer } from './node-peer.ts';
 import { NodeRequest } from './node-request.ts';
@@ -30,8 +31,26 @@ interface Shared {
   isStopped: boolean;
 }
 
-/** `silenceMs`: a socket from which nothing came for that long is cut; it is pinged at half of it. */
-export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): TransportFactory {
+/** Also listens on a unix socket, which uWS cannot. */
+export interface NodeTransport extends Transport {
+  /**
+   * In place of `listen`. Nobody but this user can connect, at no moment. Only on the main thread (threads cannot set the
+   * umask), and only where nothing is at the path. The file is removed with `stopListening`.
+   */
+  listenOnPath(path: string): Promise<'taken' | undefined>;
+}
+
+export type NodeTransportFactory = (app: TransportApp, limits: TransportLimits) => NodeTransport;
+
+export interface NodeTransportOptions {
+  /** A socket from which nothing came for that long is cut; it is pinged at half of it. */
+  readonly silenceMs?: number;
+  /** Connections of all kinds at once; further ones are closed as they come. */
+  readonly connectionsMax?: number;
+}
+
+export function createNodeTransportFactory(options: NodeTransportOptions = {}): NodeTransportFactory {
+  const { silenceMs = SILENCE_MS, connectionsMax } = options;
   return (app, limits) => {
     const handshakes = new WebSocketServer({
       noServer: true,
@@ -46,6 +65,9 @@ export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): Tra
       // An upload may last; what it must not is stall, which is seen to where bodies are read.
       requestTimeout: 0,
     });
+    if (connectionsMax !== undefined) server.maxConnections = connectionsMax;
+    // Of one connection that could not be accepted; others can. Without a listener it would end the whole thread.
+    server.on('error', () => {});
     server.on('request', (req, res) => void serve(shared, req, res));
     server.on('upgrade', (req, socket, head) => upgrade(shared, req, socket, head));
     const liveness = setInterval(() => {
@@ -56,9 +78,9 @@ export function createNodeTransportFactory({ silenceMs = SILENCE_MS } = {}): Tra
   };
 }
 
-export const createNodeTransport: TransportFactory = createNodeTransportFactory();
+export const createNodeTransport: NodeTransportFactory = createNodeTransportFactory();
 
-function createTransport(server: Server, shared: Shared, onFreed: () => void): Transport {
+function createTransport(server: Server, shared: Shared, onFreed: () => void): NodeTransport {
   const { peers, strays } = shared;
   let hasListened = false;
   let closing: Promise<void> | undefined;
@@ -96,7 +118,7 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): T
     survivesTerminate: true,
     async listen({ host, port }) {
       if (hasListened) throw new Error('A transport listens once');
-      const failure = await startListening(server, host, port);
+      const failure = await startListening(server, () => server.listen({ host, port, exclusive: true }));
       if (!failure) {
         hasListened = true;
         return { port: (server.address() as AddressInfo).port };
@@ -104,6 +126,14 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): T
       const reason = toBindFailure(failure, host, port);
       if (reason === 'taken') return 'taken';
       throw reason;
+    },
+    async listenOnPath(path) {
+      if (hasListened) throw new Error('A transport listens once');
+      const failure = await startListening(server, () => listenPrivately(server, path));
+      if (failure?.code === 'EADDRINUSE') return 'taken';
+      if (failure) throw failure;
+      hasListened = true;
+      return undefined;
     },
     stopListening,
     close(code, reason, graceMs) {
@@ -117,11 +147,7 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): T
   };
 }
 
-function startListening(
-  server: Server,
-  host: string,
-  port: number,
-): Promise<NodeJS.ErrnoException | undefined> {
+function startListening(server: Server, listen: () => void): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const onError = (error: NodeJS.ErrnoException) => {
       server.off('listening', onListening);
@@ -133,8 +159,19 @@ function startListening(
     };
     server.once('error', onError);
     server.once('listening', onListening);
-    server.listen({ host, port, exclusive: true });
+    listen();
   });
+}
+
+/** The file is made within `listen`. By the umask alone it would be 0700: other users can do nothing with either. */
+function listenPrivately(server: Server, path: string): void {
+  const umask = process.umask(0o077);
+  try {
+    server.listen({ path, exclusive: true });
+    if (server.listening) chmodSync(path, 0o600);
+  } finally {
+    process.umask(umask);
+  }
 }
 
 async function serve(shared: Shared, req: IncomingMessage, res: ServerResponse): Promise<void> {

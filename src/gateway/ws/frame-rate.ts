@@ -2,16 +2,19 @@
 import type { Clock } from '../../contract/clock.ts';
 import type { Limits } from '../../contract/limits.ts';
 
+/** The fleet's gateway has limits of its own. */
+type FrameLimits = Pick<Limits, 'framesPerSecond' | 'frameBytesPerSecond'>;
+
 const WINDOW_MS = 1_000;
 
 export class FrameRate {
-  readonly #limits: Limits;
+  readonly #limits: FrameLimits;
   readonly #clock: Clock;
   #startMs: number;
   #frames = 0;
   #bytes = 0;
 
-  constructor(limits: Limits, clock: Clock) {
+  constructor(limits: FrameLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
     this.#startMs = clock.monotonicMs();

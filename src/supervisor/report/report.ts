@@ -44,6 +44,9 @@ export interface Report {
 export interface HostLife {
   readonly watchdog: 'watched' | 'unwatched' | 'none';
   readonly deaths: number;
+  /** Where the fleet gateway answers; absent: not there. */
+  readonly socket?: string | undefined;
+  readonly url?: string | undefined;
 }
 
 /** Like a WireError; the command line's own warnings are no errors anybody is answered with. */

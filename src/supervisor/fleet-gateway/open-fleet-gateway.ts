@@ -1,0 +1,236 @@
+/**
+ * The gateway of the host process: opened before the first agent is looked for, closed after the last one has ended. It
+ * is of use and never a condition: what it cannot have (a directory, a port) is a warning, and the agents run without.
+ */
+import type { Clock } from '../../contract/clock.ts';
+import { AppError } from '../../contract/errors.ts';
+import type { Announcement } from '../../contract/fleet/announcement.ts';
+import { FLEET_LIMITS, type FleetLimits } from '../../contract/fleet/fleet-limits.ts';
+import type { Transport } from '../../gateway/transport.ts';
+import { createEventRing } from './event-ring.ts';
+import type { FleetServices } from './fleet-services.ts';
+import { createFleetSockets } from './fleet-sockets.ts';
+import { type ListenerParts, listenOnLoopback, listenOnSocket } from './listeners.ts';
+import { createLogEntries } from './log-entries.ts';
+import { createLogTails } from './log-tails.ts';
+import { createMetrics } from './metrics.ts';
+import { announce, openRunDirectory, removeRunFiles, runFiles, writeToken } from './run-files.ts';
+import type { FleetNews, FleetPhase, HostFacts, SupervisedFleet } from './supervised-fleet.ts';
+
+export interface FleetGatewayOptions {
+  readonly runDir: string;
+  /** Where the search for a port on loopback begins; undefined: none is wished. */
+  readonly port: number | undefined;
+  readonly facts: HostFacts;
+  readonly clock: Clock;
+  readonly limits?: FleetLimits;
+  readonly onWarning: (message: string) => void;
+  readonly onDefect: (error: unknown, where: string) => void;
+}
+
+export interface FleetGateway {
+  /** Undefined: there is none. */
+  readonly socket: string | undefined;
+  readonly url: string | undefined;
+  /** From here on there are agents. */
+  supervise(fleet: SupervisedFleet): void;
+  note(news: FleetNews): void;
+  /** Whether anybody can ask for anything. */
+  isOpen(): boolean;
+  /** Tells its clients, and removes its files. */
+  close(): Promise<void>;
+  /** The same where nothing can be awaited. */
+  closeNow(): void;
+}
+
+const CLOSE_MS = 500;
+const GOING_AWAY = 1001;
+
+export async function openFleetGateway(options: FleetGatewayOptions): Promise<FleetGateway> {
+  const core = createCore(options);
+  const place = await takePlace(options, core.parts);
+  core.isAt(place);
+  return {
+    socket: place.socket,
+    url: place.url,
+    supervise: core.supervise,
+    note(news) {
+      core.note(news);
+      // Whoever looks for the fleet of a directory finds it by these.
+      if (news.type === 'fleet.settled') place.announce(core.dirs()).catch(place.fail);
+    },
+    isOpen: () => place.transports.length > 0,
+    async close() {
+      place.leave();
+      await Promise.all(
+        place.transports.map((each) => each.close(GOING_AWAY, 'the supervisor has ended', CLOSE_MS)),
+      );
+      await core.close();
+    },
+    closeNow() {
+      place.leave();
+      for (const transport of place.transports) transport.closeNow();
+    },
+  };
+}
+
+/** What answers, wherever it listens. */
+function createCore({ clock, facts, limits = FLEET_LIMITS, onDefect }: FleetGatewayOptions) {
+  let fleet = NO_AGENTS_YET;
+  let phase: FleetPhase = 'starting';
+  let hasSettled = false;
+  let place: Pick<Place, 'socket' | 'url'> = { socket: undefined, url: undefined };
+  const events = createEventRing(limits.events, clock.wallMs);
+  const supervised: SupervisedFleet = {
+    agents: () => fleet.agents(),
+    command: (id, command) => fleet.command(id, command),
+    add: (dir) => fleet.add(dir),
+    remove: (id) => fleet.remove(id),
+    vaultFolders: () => fleet.vaultFolders(),
+  };
+  const placesNow = () =>
+    fleet.agents().flatMap(({ id, dir, state }) => (state === 'refused' ? [] : [{ agent: id, dir }]));
+  const tails = createLogTails({ clock, limits, places: placesNow, onDefect });
+  const hasAgent = (id: string): boolean => placesNow().some(({ agent }) => agent === id);
+  const metrics = createMetrics({
+    clock,
+    version: facts.version,
+    startedAtMs: facts.startedAtMs,
+    deaths: facts.deaths,
+    agents: () => fleet.agents(),
+    vaultFolders: () => fleet.vaultFolders(),
+    gatewayClients: () => sockets.count(),
+  });
+  const services: FleetServices = {
+    clock,
+    limits,
+    fleet: supervised,
+    events,
+    logs: createLogEntries(limits),
+    info: () => ({ ...toInfo(facts), socket: place.socket ?? null, url: place.url ?? null }),
+    phase: () => phase,
+    hasSettled: () => hasSettled,
+    metrics,
+  };
+  const sockets = createFleetSockets({ clock, limits, events, tails, hasAgent, onDefect });
+  const parts: ListenerParts = { services, sockets, onDefect };
+  events.add({ type: 'fleet.started' });
+  return {
+    parts,
+    isAt: (taken: Place) => {
+      place = taken;
+    },
+    supervise: (agents: SupervisedFleet) => {
+      fleet = agents;
+    },
+    note: (news: FleetNews) => {
+      if (news.type === 'fleet.settled') hasSettled = true;
+      if (news.type === 'fleet.settled' && phase === 'starting') phase = 'settled';
+      if (news.type === 'fleet.stopping') phase = 'stopping';
+      events.add(news);
+      if (news.type === 'agent.added') tails.agentAdded();
+    },
+    dirs: () => placesNow().map(({ dir }) => dir),
+    close: () => {
+      metrics.stop();
+      return tails.close();
+    },
+  };
+}
+
+const NO_AGENTS_YET: SupervisedFleet = {
+  agents: () => [],
+  vaultFolders: () => 0,
+  command: () => false,
+  add: async () => {
+    throw new AppError('agent.action_refused', 'The supervisor is just starting; try again in a moment');
+  },
+  remove: async (id) => {
+    throw new AppError('agent.not_found', `There is no agent ${id} yet`);
+  },
+};
+
+function toInfo({ pid, version, startedAtMs, args, cwd, watchdog, deaths }: HostFacts) {
+  const node_version = process.versions.node;
+  return {
+    ...{ pid, version, node_version, started_at: startedAtMs / 1000, args: [...args], cwd },
+    ...{ watchdog: watchdog(), deaths },
+  };
+}
+
+interface Place {
+  readonly transports: readonly Transport[];
+  readonly socket: string | undefined;
+  readonly url: string | undefined;
+  announce(dirs: readonly string[]): Promise<void>;
+  fail(error: unknown): void;
+  /** Removes the files. */
+  leave(): void;
+}
+
+type Http = NonNullable<Announcement['http']>;
+
+/** What can be had of it; the rest is told. */
+async function takePlace(options: FleetGatewayOptions, parts: ListenerParts): Promise<Place> {
+  const { runDir, port, facts, onWarning } = options;
+  const files = runFiles(runDir, facts.pid);
+  const fail = (what: string) => (error: unknown) => {
+    onWarning(
+      `${what}: ${error instanceof Error ? error.message : String(error)}; the agents run without it`,
+    );
+    return undefined;
+  };
+  const why = await openRunDirectory(runDir, facts.pid);
+  if (why !== undefined) {
+    onWarning(`ps, top and the other commands will not find this fleet: ${why}`);
+    return { ...NOWHERE, fail: fail('The fleet cannot be announced') };
+  }
+  const transports: Transport[] = [];
+  const socket = await listenOnSocket(files.socket, parts).catch(fail('The fleet has no socket'));
+  if (socket) transports.push(socket);
+  let http: Http | null = null;
+  if (port !== undefined) {
+    const listening = await openLoopback(port, files, parts).catch(fail('The fleet has no port'));
+    if (listening) transports.push(listening.transport);
+    http = listening?.http ?? null;
+  }
+  const announced = {
+    ...{ pid: facts.pid, version: facts.version, started_at: facts.startedAtMs / 1000 },
+    ...{ socket: socket ? files.socket : null, http, cwd: facts.cwd },
+  };
+  let hasLeft = false;
+  const place: Place = {
+    transports,
+    socket: socket && files.socket,
+    url: http ? `http://${http.host}:${http.port}` : undefined,
+    announce: async (dirs) => {
+      if (!hasLeft) await announce(files, { ...announced, dirs: [...dirs] });
+      // It may have come to its end meanwhile.
+      if (hasLeft) removeRunFiles(files);
+    },
+    fail: fail('The fleet cannot be announced'),
+    leave: () => {
+      hasLeft = true;
+      removeRunFiles(files);
+    },
+  };
+  if (transports.length > 0) await place.announce(facts.dirs).catch(place.fail);
+  return place;
+}
+
+async function openLoopback(
+  port: number,
+  files: ReturnType<typeof runFiles>,
+  parts: ListenerParts,
+): Promise<{ readonly transport: Transport; readonly http: Http }> {
+  const { transport, ...bound } = await listenOnLoopback(port, await writeToken(files), parts);
+  return { transport, http: { ...bound, token_file: files.token } };
+}
+
+const NOWHERE: Omit<Place, 'fail'> = {
+  transports: [],
+  socket: undefined,
+  url: undefined,
+  announce: async () => {},
+  leave: () => {},
+};
