@@ -3,6 +3,7 @@ export const COMMANDS = [
   'init',
   'validate',
   'ps',
+  'top',
   'logs',
   'events',
   'incidents',

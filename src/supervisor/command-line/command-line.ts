@@ -7,6 +7,7 @@ import type {
   ActOptions,
   AddOptions,
   CompletionOptions,
+  FleetOptions,
   IncidentOptions,
   IncidentsOptions,
   PsOptions,
@@ -21,6 +22,7 @@ import type { ValidateOptions } from './validate-command.ts';
 /** Commands that are done by a function of their options, which says the exit code: see `run-command-line.ts`. */
 export interface CommandOptions {
   readonly ps: PsOptions;
+  readonly top: FleetOptions;
   readonly logs: TailOptions;
   readonly events: TailOptions;
   readonly incidents: IncidentsOptions;

@@ -1,4 +1,4 @@
-/** Commands that look at a running fleet and change nothing: `ps`, `logs`, `events`, `incidents`. */
+/** Commands that look at a running fleet: `ps`, `top`, `logs`, `events`, `incidents`. Only `top` can be told to act on it. */
 import { type Command, Option } from 'commander';
 import type { FleetOptions, PsOptions, TailOptions } from '../../commands/command-options.ts';
 import type { Done } from './command-line.ts';
@@ -10,6 +10,7 @@ const EVENTS_MAX = 1_000;
 
 export function addLookCommands(program: Command, done: Done): void {
   addPs(program, done);
+  addTop(program, done);
   addTail(program, done, {
     kind: 'logs',
     description: 'what agents have written into their logs, merged by time',
@@ -71,6 +72,31 @@ const PS_COLUMNS = `Columns:
   hangs     times it gave no sign     done    turns ended well since its start
   heap      memory of JavaScript      failed  turns that failed, were cancelled or cut off
   cpu       of one core               lag     how late its event loop was at last`;
+
+function addTop(program: Command, done: Done): void {
+  const command = program
+    .command('top')
+    .description('the same on a full screen, live: sort, filter, look at one agent, restart or stop it');
+  addFleetOptions(command, 'a screen; as JSON there is `ps --json`')
+    .addHelpText(
+      'after',
+      fleetHelp(
+        [
+          ['top', 'the fleet that runs'],
+          ['top --fleet 4711', 'of several the one of this host process'],
+        ],
+        TOP_KEYS,
+      ),
+    )
+    .action((options: FleetOptions) => done({ kind: 'top', options }));
+}
+
+const TOP_KEYS = `Keys:
+  arrows, Page Up/Down, Home, End   select an agent     Enter    its details on or off
+  r s R                             restart, stop or start, release the selected one
+  i t c h l e a u                   sort by id, state, cpu, heap, lag, queue, restarts, uptime; again: turned round
+  /                                 filter by words     ?  q     all keys explained, quit
+A fleet that ends is waited for. Without a terminal there is nothing to paint on: use ps.`;
 
 interface Tail {
   readonly kind: 'logs' | 'events';
