@@ -22,3 +22,21 @@ export function paintState(state: AgentState, text: string, colors: Colors): str
   const strong = bold === true ? colors.bold(colored) : colored;
   return dim === true ? colors.dim(strong) : strong;
 }
+
+const AGENT_COLORS = [
+  'cyan',
+  'magenta',
+  'blue',
+  'green',
+  'yellow',
+  'cyanBright',
+  'magentaBright',
+  'blueBright',
+] as const;
+
+/** The same agent has the same colour in every line of every run. */
+export function paintAgent(id: string, text: string, colors: Colors): string {
+  let sum = 0;
+  for (const character of id) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+  return colors[AGENT_COLORS[sum % AGENT_COLORS.length] ?? 'cyan'](text);
+}

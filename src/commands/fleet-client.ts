@@ -33,6 +33,9 @@ export interface FleetRequest {
 export interface FleetSocket {
   send(frame: z.input<typeof FleetClientFrame>): void;
   close(): void;
+  /** Reads no further until `resume`: what is not read in time the fleet leaves out, and says so. */
+  pause(): void;
+  resume(): void;
 }
 
 export interface FleetListener {
@@ -165,6 +168,8 @@ function connect(socketPath: string, listener: FleetListener): Promise<FleetSock
       resolve({
         send: (frame) => socket.send(JSON.stringify(frame)),
         close: () => socket.close(1000),
+        pause: () => socket.pause(),
+        resume: () => socket.resume(),
       }),
     );
     socket.on('error', (error: NodeJS.ErrnoException) => {

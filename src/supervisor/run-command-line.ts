@@ -8,13 +8,29 @@ import type { CommandContext } from '../commands/command-context.ts';
 import type { CommandCall, CommandOptions } from './command-line/command-line.ts';
 
 type Commands = {
-  readonly [K in keyof CommandOptions]?: (
+  readonly [K in keyof CommandOptions]: (
     options: CommandOptions[K],
     context: CommandContext,
   ) => Promise<number>;
 };
 
-const COMMANDS: Commands = {};
+const COMMANDS: Commands = {
+  ps: async (...call) => (await import('../commands/ps.ts')).runPs(...call),
+  top: async (...call) => (await import('../commands/top/run-top.ts')).runTop(...call),
+  logs: async (...call) => (await import('../commands/tail/logs.ts')).runLogs(...call),
+  events: async (...call) => (await import('../commands/tail/events.ts')).runEvents(...call),
+  incidents: async (...call) => (await import('../commands/incidents.ts')).runIncidents(...call),
+  incident: async (...call) => (await import('../commands/incidents.ts')).runIncident(...call),
+  act: async (...call) => (await import('../commands/act/actions.ts')).runAct(...call),
+  add: async (...call) => (await import('../commands/act/actions.ts')).runAdd(...call),
+  remove: async (...call) => (await import('../commands/act/actions.ts')).runRemove(...call),
+  completion: async ({ shell }, { out }) => {
+    const { shellScript } = await import('../commands/completion/shell-scripts.ts');
+    out.write(shellScript(shell));
+    return 0;
+  },
+  complete: async (...call) => (await import('./command-line/run-complete.ts')).runComplete(...call),
+};
 
 export async function runCommandLine({ kind, options }: CommandCall, version: string): Promise<void> {
   const stop = new AbortController();

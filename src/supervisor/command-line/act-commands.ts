@@ -54,10 +54,10 @@ export function addActCommands(program: Command, done: Done): void {
     .command('remove')
     .description('stop agents and supervise them no more; their directories stay as they are')
     .argument('<agent...>', 'ids of agents');
-  addWaitOptions(remove)
+  addTimeout(remove)
     .addHelpText('after', fleetHelp([['remove coder', 'until the supervisor starts anew or `add`']]))
     .action((agents: string[], options: Parsed) =>
-      done({ kind: 'remove', options: { ...waitOptions(options), agents } }),
+      done({ kind: 'remove', options: { ...waitOptions({ ...options, wait: true }), agents } }),
     );
 }
 
@@ -77,13 +77,12 @@ function addAction(program: Command, done: Done, action: AgentAction): void {
 }
 
 function addWaitOptions(command: Command): Command {
-  command
-    .option('--no-wait', 'ask for it and do not wait for what comes of it')
-    .addOption(
-      new Option('--timeout <seconds>', 'how long to wait; what was asked for goes on')
-        .argParser(parseSeconds)
-        .default(120),
-    );
+  return addTimeout(command.option('--no-wait', 'ask for it and do not wait for what comes of it'));
+}
+
+function addTimeout(command: Command): Command {
+  const timeout = new Option('--timeout <seconds>', 'how long to wait; what was asked for goes on');
+  command.addOption(timeout.argParser(parseSeconds).default(120));
   return addFleetOptions(command, 'a line for each agent');
 }
 
