@@ -92,7 +92,11 @@ const ASSIGNED = /(?<![a-z0-9_-])([a-z0-9_-]+)(=)([^&\s#]+)/gi;
 const PROSE_KEY = /prompt$/i;
 
 /** Secrets inside a text that is none as a whole, each replaced by what `replace` gives for it. */
-function replaceSecretParts(text: string, { keys }: Place, replace: (secret: string) => string): string {
+export function replaceSecretParts(
+  text: string,
+  { keys }: Place,
+  replace: (secret: string) => string,
+): string {
   const part = (secret: string): string =>
     isOnlyVariables(secret.replaceAll(':', '')) ? secret : replace(secret);
   const bare = text

@@ -34,6 +34,8 @@ export interface SurveyOptions {
 
 const ROUNDS_MAX = 50;
 const OVERRIDES = {};
+/** Further than that a mapping's keys are hardly ever apart. */
+const MAPPING_LINES = 20;
 
 export function surveyConfig(
   agent: { readonly id: string; readonly dir: string },
@@ -53,9 +55,8 @@ export function surveyConfig(
       const found = problemsOf(error);
       // Only the first look sees the file as it was written; a syntax error in a later one is of our making.
       if (round > 0 && found.every(({ key }) => key === '')) break;
-      const lines = { before: source.split('\n'), now: text.split('\n') };
-      const isOurs = ({ line, text: what }: SurveyedProblem) =>
-        what.endsWith('got nothing') && lines.before[(line ?? 1) - 1] !== lines.now[(line ?? 1) - 1];
+      const known = [...problems.values()];
+      const isOurs = (problem: SurveyedProblem) => round > 0 && isMadeByBlank(problem, known);
       for (const problem of toProblems(file, error, found)) {
         if (!isOurs(problem)) problems.set(idOf(problem), problem);
       }
@@ -65,6 +66,15 @@ export function surveyConfig(
     }
   }
   return { problems: sorted(problems), doubts: [], usable: undefined };
+}
+
+/** A value that was blanked out may be missed afterwards; of a key that was never wrong, the lack is the file's own. */
+function isMadeByBlank({ text, key, line }: SurveyedProblem, known: readonly SurveyedProblem[]): boolean {
+  if (!text.endsWith('got nothing')) return false;
+  const name = key.split('.').at(-1);
+  return known.some(
+    (one) => one.key.split('.').at(-1) === name && Math.abs((one.line ?? 0) - (line ?? 0)) <= MAPPING_LINES,
+  );
 }
 
 function toProblems(
