@@ -76,6 +76,7 @@ type AppRules = Omit<HttpAppOptions<RouteTable, never, unknown>, 'routes' | 'han
 class RoutedHttpApp implements HttpApp {
   readonly #rules: AppRules;
   readonly #router: Router;
+  #last: { readonly output: unknown; readonly response: HttpResponse } | undefined;
 
   constructor(rules: AppRules, router: Router) {
     this.#rules = rules;
@@ -97,10 +98,19 @@ class RoutedHttpApp implements HttpApp {
       const output = this.#run(route, match, request);
       if (output instanceof Promise) return this.#settle(output, askedBy(request, allowedOrigin), startedMs);
       if (isReply(output)) return this.#answer(output, askedBy(request, allowedOrigin));
-      return jsonResponse(output, allowedOrigin);
+      return allowedOrigin === '' ? this.#plain(output) : jsonResponse(output, allowedOrigin);
     } catch (error) {
       return this.#failure(error, request, allowedOrigin);
     }
+  }
+
+  /** A handler that gives the same frozen record again says that nothing has changed. */
+  #plain(output: unknown): HttpResponse {
+    const last = this.#last;
+    if (last !== undefined && last.output === output) return last.response;
+    const response = jsonResponse(output, '');
+    if (Object.isFrozen(output)) this.#last = { output, response };
+    return response;
   }
 
   checkUpgrade(request: HttpRequest): HttpResponse | { readonly authenticated: boolean } {
@@ -249,7 +259,7 @@ function credentialError(
     case 'missing':
       return new AppError('auth.required', 'A token is required: send it as "Authorization: Bearer <token>"');
     case 'invalid':
-      return new AppError('auth.invalid', 'The token is wrong: send the one this agent is configured with');
+      return new AppError('auth.invalid', 'The token is wrong: send the one that is set for this gateway');
     case 'rate_limited': {
       const seconds = authenticator.retryAfterSeconds(peer);
       return new AppError('auth.rate_limited', `Too many wrong tokens: try again in ${seconds} s`, {
@@ -271,5 +281,5 @@ function notAllowed(method: string, allow: string): AppError {
 }
 
 function notFound(request: HttpRequest): AppError {
-  return new AppError('route.not_found', `There is no ${request.path.slice(0, 200)} on this agent`);
+  return new AppError('route.not_found', `There is no ${request.path.slice(0, 200)} here`);
 }

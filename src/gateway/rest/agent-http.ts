@@ -4,7 +4,7 @@ import { ROUTES, type Routes } from '../../contract/routes.ts';
 import { createHttpApp, type HttpApp, type HttpAppOptions } from '../http.ts';
 import type { AgentServices } from '../services.ts';
 import { configHandlers } from './config.ts';
-import { controlHandlers } from './control.ts';
+import { createControlHandlers } from './control.ts';
 import { createDocsHandlers } from './docs.ts';
 import { fileHandlers } from './files.ts';
 import { logHandlers } from './logs.ts';
@@ -26,7 +26,7 @@ export function createAgentHttp(options: AgentHttpOptions): HttpApp {
     ...options,
     routes: ROUTES,
     handlers: {
-      ...controlHandlers,
+      ...createControlHandlers(),
       ...configHandlers,
       ...createDocsHandlers(),
       ...fileHandlers,

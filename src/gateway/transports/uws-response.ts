@@ -142,8 +142,28 @@ class UwsChunkSink implements BodySink {
   }
 }
 
+/** The headers that nearly all answers share, as the one line they are on the wire. */
+const blocks = new WeakMap<HttpResponse['headers'], readonly [name: string, rest: string]>();
+
+/** Each header that is written crosses to C++, for as long as the rest of a short answer takes. */
+function blockOf(headers: HttpResponse['headers']): readonly [name: string, rest: string] | undefined {
+  const known = blocks.get(headers);
+  // Made for one answer: nobody will ask for it again.
+  if (known || !Object.isFrozen(headers)) return known;
+  const [first, ...others] = Object.entries(headers);
+  if (!first || 'content-length' in headers) return undefined;
+  const block = [first[0], [first[1], ...others.map((header) => header.join(': '))].join('\r\n')] as const;
+  blocks.set(headers, block);
+  return block;
+}
+
 function writeHead(res: UwsHttpResponse, { status, headers }: HttpResponse): void {
   if (status !== 200) res.writeStatus(toStatusLine(status));
+  const block = blockOf(headers);
+  if (block) {
+    res.writeHeader(block[0], block[1]);
+    return;
+  }
   for (const name in headers) {
     // uWS writes the length itself; two of them would be an invalid message.
     if (name.length !== 14 || name.toLowerCase() !== 'content-length') res.writeHeader(name, headers[name]!);

@@ -12,6 +12,8 @@ export interface Uws {
 
 export interface UwsApp {
   ws<T>(pattern: string, behavior: UwsBehavior<T>): UwsApp;
+  get(pattern: string, handler: (res: UwsHttpResponse, req: UwsHttpRequest) => void): UwsApp;
+  /** For what has no route of its own. */
   any(pattern: string, handler: (res: UwsHttpResponse, req: UwsHttpRequest) => void): UwsApp;
   /** The callback runs before `listen` returns; `false` is all it says about any failure. */
   listen(

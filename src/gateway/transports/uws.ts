@@ -15,7 +15,7 @@ import type {
 import type { BodyPump } from './body-pump.ts';
 import { SILENCE_MS } from './rules.ts';
 import { UwsPeer } from './uws-peer.ts';
-import { UwsRequest } from './uws-request.ts';
+import { UwsRequest, type UwsRequestKind } from './uws-request.ts';
 import { isStreamed, pumpTo, writeWhole } from './uws-response.ts';
 import type { Uws, UwsApp, UwsHttpRequest, UwsHttpResponse } from './uws-types.ts';
 
@@ -33,6 +33,10 @@ const FREE_PORT_ATTEMPTS = 10;
 /** After the last close frame: lets FINs cross, so that closing does not reset connections with unread data. */
 const LINGER_MS = 20;
 
+const UPGRADE: UwsRequestKind = { isUpgrade: true, method: undefined };
+const GET: UwsRequestKind = { isUpgrade: false, method: 'GET' };
+const OTHER: UwsRequestKind = { isUpgrade: false, method: undefined };
+
 interface Shared {
   readonly app: TransportApp;
   readonly stallMs: number;
@@ -49,7 +53,9 @@ export function createUwsTransport(uws: Uws): TransportFactory {
     const shared: Shared = { app, stallMs, peers: new Set(), pending: new Set(), onSettled: () => {} };
     const server = uws.App();
     routeSockets(server, shared, limits);
-    server.any('/*', (res, req) => serve(shared, res, req));
+    // uWS has told the method of nearly all requests by the route it chose.
+    server.get('/*', (res, req) => serve(shared, res, req, GET));
+    server.any('/*', (res, req) => serve(shared, res, req, OTHER));
     return new UwsTransport(uws, server, shared);
   };
 }
@@ -185,7 +191,7 @@ function upgrade(
   req: UwsHttpRequest,
   context: object,
 ): void {
-  const request = new UwsRequest(res, req, true, shared.stallMs);
+  const request = new UwsRequest(res, req, UPGRADE, shared.stallMs);
   try {
     const decision = shared.app.upgrade(request);
     if ('refuse' in decision) {
@@ -202,8 +208,8 @@ function upgrade(
   }
 }
 
-function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest): void {
-  const request = new UwsRequest(res, req, false, shared.stallMs);
+function serve(shared: Shared, res: UwsHttpResponse, req: UwsHttpRequest, kind: UwsRequestKind): void {
+  const request = new UwsRequest(res, req, kind, shared.stallMs);
   let response: HttpResponse | Promise<HttpResponse>;
   try {
     response = shared.app.handle(request);
