@@ -105,16 +105,15 @@ test('nothing is asked for while nobody answers, or without an agent', () => {
 test('what the fleet said to an action stands in the last line until the next key, or a while', () => {
   const start = seen([fleetAgent({ id: 'coder' })]);
   const agent = fleetAgent({ id: 'coder', state: 'stopping' });
-  const acted = reduce(start, { kind: 'acted', action: 'restart', agent, nowMs: NOW_MS });
-  assert.equal(footerOf(acted), 'coder was asked to restart; it is stopping');
+  const acted = reduce(start, { kind: 'acted', id: 'coder', action: 'restart', nowMs: NOW_MS });
+  assert.equal(footerOf(acted), 'asked coder to restart');
   assert.match(footerOf(after(acted, 'down')), /restart .* quit$/);
   const refused = reduce(start, {
     kind: 'refused',
-    id: 'coder',
     message: 'it is not in quarantine',
     nowMs: NOW_MS,
   });
-  assert.equal(footerOf(refused), 'coder: it is not in quarantine');
+  assert.equal(footerOf(refused), 'it is not in quarantine');
   const later = reduce(refused, { kind: 'seen', fleet: fleetOf(), agents: [agent], nowMs: NOW_MS + 6_000 });
   assert.match(footerOf(later), /quit$/);
 });

@@ -1,7 +1,7 @@
 /** The main page as lines: title, counts, table, details of the selected agent, and what the keys do. */
 import type { FleetAgent } from '../../contract/fleet/schemas.ts';
 import { formatBytes, formatDuration, formatPercent } from '../format.ts';
-import { fitText, lineText } from '../terminal-text.ts';
+import { fitText, lineText, wrapText } from '../terminal-text.ts';
 import { type Column, isSortKey, SORTINGS } from './columns.ts';
 import { detailPane } from './detail-pane.ts';
 import { GAP_COLUMNS, MARKER_COLUMNS, type PlacedColumn, placeColumns, shareRows } from './layout.ts';
@@ -22,15 +22,17 @@ export function agentsPage(state: TopState): readonly Line[] {
   const none = rows.length === 0 ? [emptyRow(state)] : [];
   const table = [...rows, ...none].slice(0, areas.agents);
   const blank = Array.from({ length: Math.max(0, areas.agents - table.length) }, (): Line => []);
-  return [
+  const body = [
     titleLine(state),
     countsLine(state, areas.agents),
     headRow(placed, state.sort),
     ...table,
     ...blank,
     ...(areas.detail > 0 ? detailPane(selectedAgent(state), state, areas.detail) : []),
-    footer(state),
-  ].map((line) => cutLine(line, columns));
+  ];
+  const below = footer(state);
+  const above = body.slice(0, Math.max(0, state.size.rows - below.length));
+  return [...above, ...below].map((line) => cutLine(line, columns));
 }
 
 export function titleLine({ fleet, agents, lost, nowMs, seenMs, size }: TopState): Line {
@@ -128,29 +130,41 @@ function emptyRow({ agents, filter, fleet }: TopState): Line {
 
 const TONES = { good: 'green', bad: 'red', plain: undefined } as const;
 
-function footer(state: TopState): Line {
-  const { asking, filter, notice } = state;
-  if (asking?.kind === 'filter') {
-    return [
-      { text: 'filter: ', bold: true },
-      { text: lineText(filter) },
-      { text: ' ', inverse: true },
-      { text: '  Enter keeps it, Esc takes it back', dim: true },
-    ];
-  }
-  if (asking?.kind === 'confirm') {
-    return [
-      { text: `Stop ${lineText(asking.id)}?`, bold: true, color: 'yellow' },
-      { text: ' y/n ', bold: true },
-      { text: ' running turns may end first', dim: true },
-    ];
-  }
-  if (notice !== undefined) return [{ text: lineText(notice.text), color: TONES[notice.tone] }];
-  const start = selectedAgent(state)?.state === 'stopped';
+/** Lines a message may take; it covers what stands above. */
+const NOTICE_ROWS_MAX = 4;
+
+function footer(state: TopState): readonly Line[] {
+  const { asking, notice, size } = state;
+  if (asking !== undefined) return [asking.kind === 'filter' ? filterLine(state) : questionLine(asking.id)];
+  if (notice === undefined) return [hintsLine(state)];
+  return wrapText(lineText(notice.text), size.columns)
+    .slice(0, NOTICE_ROWS_MAX)
+    .map((text): Line => [{ text, color: TONES[notice.tone] }]);
+}
+
+function filterLine({ filter }: TopState): Line {
+  return [
+    { text: 'filter: ', bold: true },
+    { text: lineText(filter) },
+    { text: ' ', inverse: true },
+    { text: '  Enter keeps it, Esc takes it back', dim: true },
+  ];
+}
+
+function questionLine(id: string): Line {
+  return [
+    { text: `Stop ${lineText(id)}?`, bold: true, color: 'yellow' },
+    { text: ' y/n ', bold: true },
+    { text: ' running turns may end first', dim: true },
+  ];
+}
+
+function hintsLine(state: TopState): Line {
+  const isStopped = selectedAgent(state)?.state === 'stopped';
   return keyHints([
     ['\u{2191}\u{2193}', 'select'],
     ['r', 'restart'],
-    ['s', start ? 'start' : 'stop'],
+    ['s', isStopped ? 'start' : 'stop'],
     ['R', 'release'],
     ['/', 'filter'],
     ['Enter', state.hasDetail ? 'less' : 'more'],

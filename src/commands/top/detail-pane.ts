@@ -40,20 +40,16 @@ function place({ host, port, transport, isolation, model }: FleetAgent): string 
 }
 
 function work({ turns, sockets, children, hangs, incarnation, external_bytes }: FleetAgent): string {
-  const counts =
-    turns === null
-      ? []
-      : [
-          `${turns.running} running, ${turns.waiting} waiting, ${turns.done} done, ${turns.failed} failed`,
-          ...(sockets === null ? [] : [plural(sockets, 'socket')]),
-        ];
-  return [
-    ...counts,
-    ...(children > 0 ? [plural(children, 'program')] : []),
-    ...(external_bytes === null ? [] : [`${formatBytes(external_bytes)} outside the heap`]),
-    ...(incarnation > 0 ? [incarnation === 1 ? 'started once' : `started ${incarnation} times`] : []),
-    ...(hangs > 0 ? [plural(hangs, 'hang')] : []),
-  ].join('  ');
+  const counts = [
+    ...(turns === null ? [] : [`${turns.running} running, ${turns.waiting} waiting`]),
+    ...(turns === null ? [] : [`${turns.done} done, ${turns.failed} failed`]),
+    ...(sockets === null ? [] : [plural(sockets, 'socket')]),
+    ...(children === 0 ? [] : [plural(children, 'program')]),
+    ...(external_bytes === null ? [] : [`${formatBytes(external_bytes)} external`]),
+    ...(hangs === 0 ? [] : [plural(hangs, 'hang')]),
+  ];
+  if (incarnation > 0) counts.push(incarnation === 1 ? 'started once' : `started ${incarnation} times`);
+  return counts.join(', ');
 }
 
 function plural(count: number, what: string): string {

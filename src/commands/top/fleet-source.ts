@@ -52,8 +52,7 @@ export async function openFleetSource(
     fleet: () => use((client) => client.request('getFleet', poll)),
     agents: () => use((client) => client.request('listAgents', poll)),
     // Not ended by `close`: what was asked for is asked for.
-    act: (id, action) =>
-      use(async (client) => (await client.request(ROUTES[action], { params: { id } })).agent),
+    act: (id, action) => use((client) => client.request(ROUTES[action], { params: { id } })),
     close: () => closing.abort(),
   };
 }

@@ -52,13 +52,8 @@ export type TopEvent =
   | { readonly kind: 'lost'; readonly reason: string; readonly nowMs: number }
   | { readonly kind: 'resized'; readonly size: ScreenSize }
   /** The fleet took what was asked for, or said why not. */
-  | {
-      readonly kind: 'acted';
-      readonly action: AgentAction;
-      readonly agent: FleetAgent;
-      readonly nowMs: number;
-    }
-  | { readonly kind: 'refused'; readonly id: string; readonly message: string; readonly nowMs: number };
+  | { readonly kind: 'acted'; readonly id: string; readonly action: AgentAction; readonly nowMs: number }
+  | { readonly kind: 'refused'; readonly message: string; readonly nowMs: number };
 
 const NOTICE_MS = 6_000;
 
@@ -83,17 +78,18 @@ export function reduce(state: TopState, event: TopEvent): TopState {
     case 'resized':
       return bringIntoView({ ...state, size: event.size, helpFirst: 0 });
     case 'acted':
-      return notify({ ...state, nowMs: event.nowMs }, 'good', ACTED[event.action](event.agent));
+      return notify({ ...state, nowMs: event.nowMs }, 'good', ACTED[event.action](event.id));
     case 'refused':
-      return notify({ ...state, nowMs: event.nowMs }, 'bad', `${event.id}: ${event.message}`);
+      return notify({ ...state, nowMs: event.nowMs }, 'bad', event.message);
   }
 }
 
-const ACTED: Readonly<Record<AgentAction, (agent: FleetAgent) => string>> = {
-  start: ({ id, state }) => `${id} was asked to start; it is ${state}`,
-  stop: ({ id, state }) => `${id} was asked to stop; it is ${state}`,
-  restart: ({ id, state }) => `${id} was asked to restart; it is ${state}`,
-  release: ({ id, state }) => `${id} was released; it is ${state}`,
+/** Not what it is by now: that stands in its row, and changes there. */
+const ACTED: Readonly<Record<AgentAction, (id: string) => string>> = {
+  start: (id) => `asked ${id} to start`,
+  stop: (id) => `asked ${id} to stop`,
+  restart: (id) => `asked ${id} to restart`,
+  release: (id) => `released ${id}`,
 };
 
 function noticeNewFleet(state: TopState, before: Fleet | undefined): TopState {

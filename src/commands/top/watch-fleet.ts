@@ -12,7 +12,7 @@ import type { TopEvent } from './top-state.ts';
 export interface TopSource {
   fleet(): Promise<Fleet>;
   agents(): Promise<readonly FleetAgent[]>;
-  act(id: string, action: AgentAction): Promise<FleetAgent>;
+  act(id: string, action: AgentAction): Promise<unknown>;
   close(): void;
 }
 
@@ -53,10 +53,10 @@ export function watchFleet(source: TopSource, clock: Clock, tell: (event: TopEve
 
   const act = async (id: string, action: AgentAction): Promise<void> => {
     try {
-      const agent = await source.act(id, action);
-      tell({ kind: 'acted', action, agent, nowMs: clock.wallMs() });
+      await source.act(id, action);
+      tell({ kind: 'acted', id, action, nowMs: clock.wallMs() });
     } catch (error) {
-      tell({ kind: 'refused', id, message: messageOf(error), nowMs: clock.wallMs() });
+      tell({ kind: 'refused', message: messageOf(error), nowMs: clock.wallMs() });
     }
     if (!isStopped) await ask();
   };
