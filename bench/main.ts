@@ -6,6 +6,7 @@
  */
 import { availableParallelism, cpus } from 'node:os';
 import Table from 'cli-table3';
+import { benchDeltas } from './deltas.ts';
 import type { Row } from './figures.ts';
 import { benchMemory, benchStart } from './fleet-start.ts';
 import { benchHostDeath } from './host-death.ts';
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P5: benchMemory,
   P6: benchRestart,
   P8: benchHostDeath,
+  P9: benchDeltas,
 };
 
 const VERDICTS = new Map<boolean | undefined, string>([
