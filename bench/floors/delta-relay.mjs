@@ -41,10 +41,15 @@ function relay(ws, { text, session_id }) {
 }
 
 function send(ws, frame) {
-  ws.cork(() => ws.send(JSON.stringify(frame)));
+  if (!ws.isClosed) ws.cork(() => ws.send(JSON.stringify(frame)));
 }
 
 uws
   .App()
-  .ws('/ws', { message: receive })
+  .ws('/ws', {
+    message: receive,
+    close: (ws) => {
+      ws.isClosed = true;
+    },
+  })
   .listen('127.0.0.1', 0, (token) => process.stdout.write(`ready ${uws.us_socket_local_port(token)}\n`));
