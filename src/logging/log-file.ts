@@ -204,7 +204,7 @@ class BatchedLogFile implements LogFile {
   #handle(): number {
     if (this.#fd !== undefined) return this.#fd;
     const { path } = this.#options;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     const fd = openSync(path, 'a+', 0o600);
     this.#fd = fd;
     this.#isMidLine = false;
@@ -228,5 +228,14 @@ class BatchedLogFile implements LogFile {
     this.#fd = undefined;
     this.#isMidLine = false;
     closeSync(fd);
+  }
+}
+
+/** Not what it stands in: an agent whose directory was removed must not bring a part of it back with its last words. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

@@ -28,6 +28,8 @@ export interface ConfigReloadOptions {
   readonly prepare: PrepareAgent;
   readonly warn: (warning: WireError, id: string) => void;
   readonly onDefect: (error: unknown, where: string) => void;
+  /** Whether an agent whose directory is gone will be removed by somebody else. */
+  readonly leaves: (file: string) => Promise<boolean>;
   /** How long what looks unfinished is waited for. */
   readonly doubtMs: number;
   /** Restarts of one agent are at least that far apart. */
@@ -132,6 +134,7 @@ class Reload implements ConfigReload {
   async #look(watched: Watched): Promise<void> {
     const found = await readFound(watched.file);
     if (this.#watched.get(watched.id) !== watched || found.etag === watched.etag) return;
+    if (found.problem !== undefined && (await this.#on.leaves(watched.file))) return;
     const result = this.#evaluate(watched, found);
     if (watched.doubted !== found.etag && this.#isDoubtful(watched, found, result)) {
       watched.doubted = found.etag;

@@ -55,6 +55,7 @@ export function startReload(options: FleetReloadOptions): FleetReload {
     known: config.known,
     applier: config.applier,
     prepare: config.prepare,
+    leaves: (file) => patterns.leaves(file),
   });
   const patterns = createPatternWatch({
     ...{ run, paths, onDefect },

@@ -25,6 +25,8 @@ export interface PatternWatch {
   start(): Promise<void>;
   /** False when this path is of no concern here. */
   changed(path: string): boolean;
+  /** Whether this is the file of an agent that came by a pattern and whose directory is gone. */
+  leaves(file: string): Promise<boolean>;
   /** By whoever; `realDir` stays away while its directory does not change. */
   removed(realDir: string): void;
   idle(): Promise<void>;
@@ -86,6 +88,11 @@ class Patterns implements PatternWatch {
     if (this.#awaited.has(path)) this.#settled.add(path);
     void this.#enqueue();
     return true;
+  }
+
+  async leaves(file: string): Promise<boolean> {
+    const dir = dirname(file);
+    return this.#known.has(dir) && (await lookAt(dir)) === undefined;
   }
 
   removed(realDir: string): void {
