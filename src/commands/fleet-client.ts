@@ -4,13 +4,11 @@
  * somewhere inside a table.
  */
 import { request as httpRequest } from 'node:http';
-import { createConnection } from 'node:net';
-import { WebSocket } from 'ws';
 import type { z } from 'zod';
 import { AppError, type WireError } from '../contract/errors.ts';
-import { type FleetClientFrame, FleetServerFrame } from '../contract/fleet/frames.ts';
 import { FLEET_ROUTES } from '../contract/fleet/routes.ts';
 import { FLEET_SCHEMAS } from '../contract/fleet/schemas.ts';
+import type { FleetListener, FleetSocket } from './fleet-socket.ts';
 import { lineText } from './terminal-text.ts';
 
 type Routes = typeof FLEET_ROUTES;
@@ -28,20 +26,6 @@ export interface FleetRequest {
   readonly body?: unknown;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
-}
-
-export interface FleetSocket {
-  send(frame: z.input<typeof FleetClientFrame>): void;
-  close(): void;
-  /** Reads no further until `resume`: what is not read in time the fleet leaves out, and says so. */
-  pause(): void;
-  resume(): void;
-}
-
-export interface FleetListener {
-  readonly onFrame: (frame: FleetServerFrame) => void;
-  /** Once, whoever ended it; `reason` for people. */
-  readonly onClose: (reason: string) => void;
 }
 
 export interface FleetClient {
@@ -63,7 +47,11 @@ export function openFleetClient(socketPath: string): FleetClient {
       const where = `${method} ${FLEET_ROUTES[route].path}`;
       return read(FLEET_SCHEMAS[route].response, text, where) as FleetAnswers[K];
     },
-    connect: (listener) => connect(socketPath, listener),
+    async connect(listener) {
+      // Most commands need none.
+      const { connectFleetSocket } = await import('./fleet-socket.ts');
+      return connectFleetSocket(socketPath, listener, lost);
+    },
   };
 }
 
@@ -154,44 +142,4 @@ function strange(what: string): AppError {
     'fleet.answer_invalid',
     `the fleet answers what this program does not understand (${what}); it may be of another version: use the same one for both`,
   );
-}
-
-function connect(socketPath: string, listener: FleetListener): Promise<FleetSocket> {
-  const socket = new WebSocket(`ws://${HOST}/ws`, {
-    // Not `ws+unix:`, which a path with a colon in it would end.
-    createConnection: () => createConnection(socketPath),
-    perMessageDeflate: false,
-  });
-  return new Promise((resolve, reject) => {
-    let why: string | undefined;
-    socket.once('open', () =>
-      resolve({
-        send: (frame) => socket.send(JSON.stringify(frame)),
-        close: () => socket.close(1000),
-        pause: () => socket.pause(),
-        resume: () => socket.resume(),
-      }),
-    );
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      why ??= error.code ?? error.message;
-      reject(lost(why)); // ignored once it is open
-    });
-    socket.on('message', (data) => {
-      const frame = FleetServerFrame.safeParse(toJson(String(data)));
-      // Frames of a newer fleet that nobody asked for are none of ours.
-      if (frame.success) listener.onFrame(frame.data);
-    });
-    socket.once('close', (code, reason) => {
-      reject(lost(why ?? `closed with ${code}`));
-      listener.onClose(why ?? (lineText(String(reason)) || `closed with ${code}`));
-    });
-  });
-}
-
-function toJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

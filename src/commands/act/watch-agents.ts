@@ -4,7 +4,8 @@
  */
 import { AppError } from '../../contract/errors.ts';
 import type { FleetAgent } from '../../contract/fleet/schemas.ts';
-import type { FleetClient, FleetSocket } from '../fleet-client.ts';
+import type { FleetClient } from '../fleet-client.ts';
+import type { FleetSocket } from '../fleet-socket.ts';
 
 const LOOK_MS = 1_000;
 
