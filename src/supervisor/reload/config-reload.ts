@@ -17,7 +17,7 @@ import type { AgentStatus, ConfigOutcome, Fleet, PreparedAgent } from '../fleet.
 import { difference } from './config-parts.ts';
 import { invalidConfig } from './invalid-config.ts';
 import type { KnownConfigs } from './known-configs.ts';
-import type { PathWatch } from './path-watch.ts';
+import { type PathWatch, signOf } from './path-watch.ts';
 
 export interface ConfigReloadOptions {
   readonly clock: Clock;
@@ -30,6 +30,7 @@ export interface ConfigReloadOptions {
   readonly onDefect: (error: unknown, where: string) => void;
   /** Whether an agent whose directory is gone will be removed by somebody else. */
   readonly leaves: (file: string) => Promise<boolean>;
+  readonly quietMs: number;
   /** How long what looks unfinished is waited for. */
   readonly doubtMs: number;
   /** Restarts of one agent are at least that far apart. */
@@ -40,7 +41,7 @@ export interface ConfigReload {
   watch(agent: { readonly id: string; readonly dir: string; readonly file: string }): void;
   unwatch(id: string): void;
   /** The file of this path has changed and is left alone. False when it is no agent's. */
-  changed(path: string): boolean;
+  changed(path: string, sign: string): boolean;
   /** What waits for an agent to run is looked at when it does. */
   agentChanged(status: AgentStatus): void;
   /** Nothing is being read. */
@@ -105,13 +106,13 @@ class Reload implements ConfigReload {
     if (watched.timer !== undefined) this.#on.clock.clearTimeout(watched.timer);
   }
 
-  changed(path: string): boolean {
+  changed(path: string, sign: string): boolean {
     const watched = this.#byFile.get(path);
     if (watched === undefined) return false;
     const look = async (): Promise<void> => {
       // What waits on the main thread has its turn between two files.
       await nextTurn();
-      await this.#look(watched);
+      await this.#look(watched, sign);
     };
     this.#queue.add(look).catch((error: unknown) => this.#on.onDefect(error, `reading ${path}`));
     return true;
@@ -131,8 +132,13 @@ class Reload implements ConfigReload {
     for (const id of [...this.#watched.keys()]) this.unwatch(id);
   }
 
-  async #look(watched: Watched): Promise<void> {
+  async #look(watched: Watched, sign: string): Promise<void> {
     const found = await readFound(watched.file);
+    if ((await signOf(watched.file)) !== sign) {
+      // Somebody is at it again: what was read may be half of something.
+      this.#on.paths.againIn(watched.file, this.#on.quietMs);
+      return;
+    }
     if (this.#watched.get(watched.id) !== watched || found.etag === watched.etag) return;
     if (found.problem !== undefined && (await this.#on.leaves(watched.file))) return;
     const result = this.#evaluate(watched, found);

@@ -45,13 +45,13 @@ export function startReload(options: FleetReloadOptions): FleetReload {
     clock,
     quietMs: times.quietMs,
     lookMs: times.lookMs,
-    onChange: (path) => void (configs.changed(path) || patterns.changed(path)),
+    onChange: (path, sign) => void (configs.changed(path, sign) || patterns.changed(path)),
     onShortage: (code) => warn(shortage(code), undefined),
     onDefect,
   });
   const configs = createConfigReload({
     ...{ clock, fleet, paths, warn, onDefect },
-    ...{ doubtMs: times.doubtMs, spacingMs: times.spacingMs },
+    ...{ quietMs: times.quietMs, doubtMs: times.doubtMs, spacingMs: times.spacingMs },
     known: config.known,
     applier: config.applier,
     prepare: config.prepare,

@@ -13,7 +13,8 @@ export interface PathWatchOptions {
   readonly quietMs: number;
   /** Between two looks at what is missing; all others are looked at in every `LOOKS_APART`th. */
   readonly lookMs: number;
-  readonly onChange: (path: string) => void;
+  /** `sign`: as it is now; see `signOf`. */
+  readonly onChange: (path: string, sign: string) => void;
   /** The system gives no more watches. Told once; changes are noticed later from then on. */
   readonly onShortage: (code: string) => void;
   readonly onDefect: (error: unknown, where: string) => void;
@@ -128,7 +129,7 @@ class Paths implements PathWatch {
     if (sign === entry.sign) {
       if (!entry.isDirty) return;
       entry.isDirty = false;
-      this.#on.onChange(entry.path);
+      this.#on.onChange(entry.path, sign);
       return;
     }
     this.#noteSign(entry, sign);
@@ -191,7 +192,7 @@ class Paths implements PathWatch {
 }
 
 /** Changes with each write and each replacement; of a folder, with what comes and goes. */
-async function signOf(path: string): Promise<string> {
+export async function signOf(path: string): Promise<string> {
   try {
     const { ino, size, mtimeMs, ctimeMs } = await stat(path);
     return `${ino}:${size}:${mtimeMs}:${ctimeMs}`;
