@@ -67,15 +67,10 @@ export function startFleet(options: FleetOptions): Fleet {
   const children = () => supervisor.getSnapshot().context.agents.values();
   const { clock, heartbeatMs, onDefect } = options;
   const watch = startHangWatch({ clock, heartbeatMs, children });
-  const cpu = startCpuWatch({ clock, children, onDefect });
+  const cpu = startCpuWatch({ clock, children });
   const board = createBoard(ports, cpu, options);
   const supervisor = createSupervisor(options, ports, watch.noteVitals);
-  const ended = whenEnded(supervisor, onDefect).finally(() => {
-    watch.stop();
-    cpu.stop();
-  });
-  // Whoever shuts down awaits it; until then a failure is reported where it happened.
-  ended.catch(() => {});
+  const ended = whenEnded(supervisor, onDefect, [watch, cpu]);
   supervisor.start();
   const isSupervising = () => supervisor.getSnapshot().value === 'supervising';
   const childOf = (id: string) => supervisor.getSnapshot().context.agents.get(id);
@@ -105,9 +100,8 @@ export function startFleet(options: FleetOptions): Fleet {
     respec: (id, spec) => childOf(id)?.send({ type: 'spec.changed', spec }),
     configChanged: (id, outcome) => {
       const child = childOf(id);
-      if (!child) return;
-      board.tell({ ...outcome, id });
-      child.send({ type: 'config.noted', config: toConfigStatus(outcome, clock.wallMs()) });
+      if (child) board.tell({ ...outcome, id });
+      child?.send({ type: 'config.noted', config: toConfigStatus(outcome, clock.wallMs()) });
     },
     agents: board.statuses,
     notify: (id, notice) => {
@@ -120,15 +114,16 @@ export function startFleet(options: FleetOptions): Fleet {
       return ended;
     },
     killProcesses: () => {
-      for (const child of supervisor.getSnapshot().context.agents.values()) {
-        const { context, children } = child.getSnapshot();
-        // What agents started is in groups of its own, and would outlive this process.
-        children.worker?.send({ type: 'killChildren' });
-        if (context.agent.isolation === 'process') children.worker?.send({ type: 'terminate' });
-      }
+      for (const child of children()) killProcessesOf(child.getSnapshot());
     },
     subscribe: board.subscribe,
   };
+}
+
+function killProcessesOf({ context, children }: ChildSnapshot): void {
+  // What agents started is in groups of its own, and would outlive this process.
+  children.worker?.send({ type: 'killChildren' });
+  if (context.agent.isolation === 'process') children.worker?.send({ type: 'terminate' });
 }
 
 type Defect = FleetOptions['onDefect'];
@@ -177,7 +172,7 @@ function toConfigStatus(outcome: ConfigOutcome, atMs: number): ConfigStatus {
   return { state, changedAtMs: atMs, problem: undefined };
 }
 
-function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
+function whenEnded(supervisor: SupervisorActor, onDefect: Defect, watches: readonly { stop(): void }[]) {
   const ended = new Promise<{ readonly wedged: readonly string[] }>((resolve, reject) => {
     supervisor.subscribe({
       complete: () => resolve(supervisor.getSnapshot().output ?? { wedged: [] }),
@@ -186,8 +181,31 @@ function whenEnded(supervisor: SupervisorActor, onDefect: Defect) {
         reject(error);
       },
     });
+  }).finally(() => {
+    for (const each of watches) each.stop();
   });
+  // Whoever shuts down awaits it; until then a failure is reported where it happened.
+  ended.catch(() => {});
   return ended;
+}
+
+function createAnnouncer(onDefect: Defect) {
+  const listeners = new Set<(event: FleetEvent) => void>();
+  return {
+    tell: (event: FleetEvent): void => {
+      for (const listener of listeners) {
+        try {
+          listener(event);
+        } catch (error) {
+          onDefect(error, 'fleet listener');
+        }
+      }
+    },
+    subscribe: (listener: (event: FleetEvent) => void) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
 }
 
 /** What is known of every agent, also after its end, and who is told when it changes. */
@@ -196,19 +214,9 @@ function createBoard(
   cpu: CpuWatch,
   { clock, onDefect, onRecord, onForget }: FleetOptions,
 ) {
-  const listeners = new Set<(event: FleetEvent) => void>();
+  const { tell, subscribe } = createAnnouncer(onDefect);
   const statuses = new Map<string, AgentStatus>();
   const keepers = new Map<string, SumsKeeper>();
-
-  function tell(event: FleetEvent): void {
-    for (const listener of listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        onDefect(error, 'fleet listener');
-      }
-    }
-  }
 
   function note(child: ChildActor): void {
     const seen = toStatus(child.getSnapshot());
@@ -226,7 +234,7 @@ function createBoard(
   }
 
   return {
-    tell,
+    ...{ tell, subscribe },
     // One that hangs changes by nothing else than the time it uses.
     statuses: () => [...statuses.values()].map((status) => ({ ...status, ...cpu.of(status.id) })),
     stateOf: (id: string) => statuses.get(id)?.state,
@@ -239,10 +247,6 @@ function createBoard(
       cpu.forget(id);
       onForget?.(id);
       tell({ type: 'agent.removed', id, dir });
-    },
-    subscribe: (listener: (event: FleetEvent) => void) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
     },
     watch: (child: ChildActor) => {
       child.on('child.warning', ({ id, warning }) => tell({ type: 'agent.warning', id, warning }));
