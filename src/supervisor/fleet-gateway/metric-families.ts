@@ -105,7 +105,7 @@ const TURN_DURATION: Family = {
   name: DURATION,
   type: 'histogram',
   labels: ['agent'],
-  help: 'Time from the acceptance of a turn, when it is durable, to its durable outcome',
+  help: 'Time from the moment a turn is accepted to its durable outcome',
   samples: ({ agents }) => agents.flatMap(durationSamples),
 };
 
