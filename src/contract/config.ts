@@ -10,13 +10,13 @@ import { DEFAULT_LIMITS, limitKey } from './limits.ts';
 import { STALL_MS_MAX } from './model-settings.ts';
 import { MISSED_POLICIES, UPDATE_MODES } from './schedule-settings.ts';
 import { TOOL_DECISIONS } from './tool-settings.ts';
-import { LOCAL_VENDORS, VENDORS, WIRES } from './vendors.ts';
+import { LOCAL_VENDORS, unaliased, VENDORS, vendorOf, WIRES } from './vendors.ts';
 import { ISOLATIONS, LOG_LEVELS, TRANSPORTS } from './worker-protocol.ts';
 
-/** What `model.provider` takes besides the names of `providers:`. */
 /** Vendors known by name that turn speech into text the way OpenAI does. */
 export const SPEECH_PROVIDERS = ['openai', 'groq'] as const;
 
+/** What `model.provider` takes besides the names of `providers:`. */
 export const MODEL_PROVIDERS = [
   'echo',
   'claude-cli',
@@ -302,7 +302,9 @@ export const configSchema = section({
     timeout_ms: whole(1).nullish(),
   }).nullish(),
   supervisor: supervisor.nullish(),
-}).superRefine(knownProvider, { when: () => true });
+})
+  .superRefine(knownProvider, { when: () => true })
+  .superRefine(speechAddress, { when: () => true });
 
 export type Config = z.output<typeof configSchema>;
 
@@ -323,6 +325,18 @@ function knownProvider(config: unknown, context: z.core.$RefinementCtx): void {
       ...{ path: [section, 'provider'], input: name },
     });
   }
+}
+
+/** A provider of one's own that stands at no address turns nothing into text, and would be taken for none. */
+function speechAddress(config: unknown, context: z.core.$RefinementCtx): void {
+  const sections = (config ?? {}) as Record<string, Record<string, unknown> | null | undefined>;
+  const { provider: name, command } = sections.transcription ?? {};
+  const own = sections.providers ?? {};
+  if (typeof name !== 'string' || command || !Object.hasOwn(own, name) || vendorOf(unaliased(name))) return;
+  const { base_url: address } = (own[name] ?? {}) as Record<string, unknown>;
+  if (typeof address === 'string' && address.trim() !== '') return;
+  const message = `a provider with an address: give providers.${name} a base_url`;
+  context.addIssue({ code: 'custom', message, path: ['transcription', 'provider'], input: name });
 }
 
 function toText(value: unknown): unknown {

@@ -257,6 +257,13 @@ test('speech goes to a program, or to a provider with its address and key; to no
     ...{ command: ['whisper', '{file}'], timeoutMs: 120_000 },
   });
   await assert.rejects(speech('transcription: { provider: nobody }'), /transcription\.provider/);
+  for (const mine of ['', '{ api_key: k }', '{ base_url: " " }']) {
+    await assert.rejects(
+      speech(`transcription: { provider: mine }\nproviders:\n  mine: ${mine}\n`),
+      /openagent\.yaml:1:28 transcription\.provider: expected .*providers\.mine a base_url, got "mine"/,
+    );
+  }
+  assert.ok(await speech('transcription: { provider: mistral }\nproviders: { mistral: { api_key: k } }'));
 });
 
 test('merge keys work', async (t) => {

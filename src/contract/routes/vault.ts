@@ -1,6 +1,9 @@
 /** The agent's notes: read, write, find, and get back what was deleted. */
 import { defineRoutes } from '../route.ts';
 
+/** Of each: the index is a database, and is written to by what only reads as well. */
+const VAULT = ['vault.unavailable', 'storage.full', 'storage.locked', 'storage.unavailable'] as const;
+
 export const VAULT_ROUTES = defineRoutes({
   listNotes: {
     method: 'GET',
@@ -8,14 +11,14 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'All notes, sorted by path; `folder` and `tag` narrow it, `limit` and `offset` page it',
     auth: 'token',
     query: true,
-    errors: ['vault.path_invalid', 'vault.unavailable'],
+    errors: ['vault.path_invalid', ...VAULT],
   },
   getNote: {
     method: 'GET',
     path: '/api/vault/notes/{path*}',
     summary: 'One note as it is on disk; its ETag is the version of its content',
     auth: 'token',
-    errors: ['vault.path_invalid', 'vault.not_found', 'vault.too_large', 'vault.unavailable'],
+    errors: ['vault.path_invalid', 'vault.not_found', 'vault.too_large', ...VAULT],
   },
   putNote: {
     method: 'PUT',
@@ -30,8 +33,7 @@ export const VAULT_ROUTES = defineRoutes({
       'vault.conflict',
       'vault.too_large',
       'vault.not_text',
-      'vault.unavailable',
-      'storage.full',
+      ...VAULT,
     ],
   },
   deleteNote: {
@@ -40,7 +42,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Delete a note; it can be restored for `memory.trash_days`',
     auth: 'token',
     headers: ['if-match'],
-    errors: ['vault.path_invalid', 'vault.not_found', 'vault.conflict', 'vault.unavailable', 'storage.full'],
+    errors: ['vault.path_invalid', 'vault.not_found', 'vault.conflict', ...VAULT],
   },
   searchNotes: {
     method: 'GET',
@@ -48,7 +50,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Notes that hold all words of `q`, best first; the last word may be a beginning',
     auth: 'token',
     query: true,
-    errors: ['vault.unavailable'],
+    errors: [...VAULT],
   },
   getNoteGraph: {
     method: 'GET',
@@ -56,7 +58,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Notes and the links between them; links that lead nowhere stand apart',
     auth: 'token',
     query: true,
-    errors: ['vault.unavailable'],
+    errors: [...VAULT],
   },
   listBacklinks: {
     method: 'GET',
@@ -64,7 +66,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Notes that link to `path`',
     auth: 'token',
     query: true,
-    errors: ['vault.path_invalid', 'vault.unavailable'],
+    errors: ['vault.path_invalid', ...VAULT],
   },
   renameNote: {
     method: 'POST',
@@ -72,7 +74,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Rename or move a note, and write the links of other notes anew',
     auth: 'token',
     body: true,
-    errors: ['vault.path_invalid', 'vault.not_found', 'vault.exists', 'vault.unavailable', 'storage.full'],
+    errors: ['vault.path_invalid', 'vault.not_found', 'vault.exists', ...VAULT],
   },
   listFolders: {
     method: 'GET',
@@ -80,7 +82,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Folders of the vault, empty ones too',
     auth: 'token',
     query: true,
-    errors: ['vault.unavailable'],
+    errors: [...VAULT],
   },
   createFolder: {
     method: 'POST',
@@ -88,7 +90,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Make a folder, and those it is in',
     auth: 'token',
     body: true,
-    errors: ['vault.path_invalid', 'vault.exists', 'vault.unavailable', 'storage.full'],
+    errors: ['vault.path_invalid', 'vault.exists', ...VAULT],
   },
   deleteFolder: {
     method: 'DELETE',
@@ -96,7 +98,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Delete the empty folder `path`',
     auth: 'token',
     query: true,
-    errors: ['vault.path_invalid', 'vault.not_found', 'vault.not_empty', 'vault.unavailable'],
+    errors: ['vault.path_invalid', 'vault.not_found', 'vault.not_empty', ...VAULT],
   },
   listTrash: {
     method: 'GET',
@@ -104,7 +106,7 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Deleted notes that can be restored, the latest first',
     auth: 'token',
     query: true,
-    errors: ['vault.unavailable'],
+    errors: [...VAULT],
   },
   restoreNote: {
     method: 'POST',
@@ -112,6 +114,6 @@ export const VAULT_ROUTES = defineRoutes({
     summary: 'Put a deleted note back where it was, or to `path`',
     auth: 'token',
     body: true,
-    errors: ['vault.path_invalid', 'vault.not_found', 'vault.exists', 'vault.unavailable', 'storage.full'],
+    errors: ['vault.path_invalid', 'vault.not_found', 'vault.exists', ...VAULT],
   },
 });

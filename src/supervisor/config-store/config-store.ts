@@ -12,6 +12,7 @@ import type {
 import { AppError, type WireError } from '../../contract/errors.ts';
 import { ifMatchHolds } from '../../contract/etag.ts';
 import type { ModelSettings } from '../../contract/model-settings.ts';
+import { DEFAULT_SPEC } from '../child-spec.ts';
 import { parseRawConfig } from '../config/parse-config.ts';
 import { CONFIG_NAME } from '../config/read-config.ts';
 import type { PreparedAgent } from '../fleet.ts';
@@ -27,6 +28,7 @@ import {
 } from './config-file.ts';
 import { editText } from './edit-document.ts';
 import { isRecord, type Json, masked, unmasked } from './mask.ts';
+import { newProblem, type Prepare } from './old-problems.ts';
 import { dropVersions, keepVersion, listVersions, readVersion } from './versions.ts';
 
 /** Times a write is begun again because somebody else changed the file meanwhile. */
@@ -34,13 +36,17 @@ const ATTEMPTS = 3;
 
 export interface ConfigStoreOptions {
   readonly clock: Clock;
-  /** What a start would make of this text; `file` is how messages call it. Throws what would refuse the agent. */
+  /**
+   * What a start would make of this text; `file` is how messages call it, `env` are variables beside those of the host.
+   * Throws what would refuse the agent.
+   */
   prepare(
     agent: AskingAgent,
     file: string,
     text: string,
+    env?: Readonly<Record<string, string>>,
   ): { readonly prepared: PreparedAgent; readonly warnings: readonly WireError[] };
-  /** Told before a file is written, with what it will be. */
+  /** Told before a file is written that will be applied, with what it will be. */
   writing?(id: string, etag: string): void;
   /** Told after each change of a file: brings it to the agent that runs. */
   apply(
@@ -78,12 +84,14 @@ export function createConfigStore(options: ConfigStoreOptions): ConfigStore {
     section: string | undefined,
     change: Change,
   ): Promise<ConfigChange> => {
-    const { file, prepared, warnings, changed } = await inTurn(agent.dir, () =>
-      writeOnce(options, agent, ifMatch, change),
+    const { file, checked, changed } = await inTurn(agent.dir, () =>
+      writeOnce(options, agent, ifMatch, section, change),
     );
     const value = masked(sectionOf(cached.dataOf(agent.dir, file), section), section);
-    const { applied, restartRequired } = options.apply(prepared, section, file.etag);
-    return { value, etag: file.etag, changed, applied, restartRequired, warnings: texts(warnings, section) };
+    const written = { value, etag: file.etag, changed };
+    if ('refusedBy' in checked) return { ...written, ...toBeMended(checked.refusedBy, changed) };
+    const { applied, restartRequired } = options.apply(checked.prepared, section, file.etag);
+    return { ...written, applied, restartRequired, warnings: texts(checked.warnings, section) };
   };
 
   return {
@@ -113,8 +121,10 @@ async function writeOnce(
   { clock, prepare, writing }: ConfigStoreOptions,
   agent: AskingAgent,
   ifMatch: string,
+  section: string | undefined,
   change: Change,
 ) {
+  const prepareText: Prepare<Prepared> = (text, env) => prepare(agent, CONFIG_NAME, text, env);
   for (let attempt = 1; ; attempt += 1) {
     const current = await readConfigFile(agent.dir);
     if (!ifMatchHolds(ifMatch, current.etag))
@@ -122,21 +132,46 @@ async function writeOnce(
     const text = await change(current);
     const file = toConfigFile(Buffer.from(text), true);
     await pause();
-    const { prepared, warnings } = prepare(agent, CONFIG_NAME, text);
+    const checked = check(prepareText, section === undefined ? undefined : current.text, text);
     const changed = text !== current.text;
-    if (!changed) return { file: current, prepared, warnings, changed };
-    const keep = prepared.spec.configVersions;
+    if (!changed) return { file: current, checked, changed };
+    const { configVersions: keep } = 'prepared' in checked ? checked.prepared.spec : DEFAULT_SPEC;
     if (current.exists && keep > 0) await keepVersion(agent.dir, current.bytes, clock.wallMs());
     const now = await readConfigFile(agent.dir);
     if (now.etag !== current.etag || now.exists !== current.exists) {
       if (attempt < ATTEMPTS && ifMatch === '') continue;
       throw conflict(now, 'was changed by somebody else in the same moment');
     }
-    writing?.(agent.id, file.etag);
+    if ('prepared' in checked) writing?.(agent.id, file.etag);
     await writeConfigFile(agent.dir, text);
     await dropVersions(agent.dir, keep);
-    return { file, prepared, warnings, changed };
+    return { file, checked, changed };
   }
+}
+
+type Prepared = ReturnType<ConfigStoreOptions['prepare']>;
+/** Or why a start would be refused, as it would have been before. */
+type Checked = Prepared | { readonly refusedBy: AppError };
+
+/** `before`: of a change of one section, which answers for what it brings and for nothing else. */
+function check(prepare: Prepare<Prepared>, before: string | undefined, after: string): Checked {
+  try {
+    return prepare(after);
+  } catch (error) {
+    if (before === undefined || !AppError.is(error)) throw error;
+    const fresh = newProblem(prepare, before, after);
+    if (fresh !== undefined) throw fresh;
+    return { refusedBy: error };
+  }
+}
+
+function toBeMended({ message }: AppError, changed: boolean) {
+  const warnings = [`The agent runs with what it has, and takes this up when the rest is mended: ${message}`];
+  return {
+    applied: changed ? ('next start' as const) : ('nothing' as const),
+    restartRequired: changed,
+    warnings,
+  };
 }
 
 function conflict({ etag }: ConfigFile, why: string): AppError {

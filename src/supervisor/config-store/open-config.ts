@@ -54,7 +54,8 @@ export function openConfig(
   const prepare: PrepareAgent = (agent, file, text) => prepareAgent(agent, file, text, options);
   const store = createConfigStore({
     clock,
-    prepare,
+    prepare: (agent, file, text, env = {}) =>
+      prepareAgent(agent, file, text, { ...options, env: { ...options.env, ...env } }),
     writing: known.writing,
     apply: (prepared, section, etag) => {
       const answer = applier.apply(prepared, section);

@@ -6,7 +6,14 @@ import type { Document, Node, Pair, Scalar } from 'yaml';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { WireError } from '../../contract/errors.ts';
 import { AppError } from '../../contract/errors.ts';
-import { type ConfigProblem, configError, configWarning, keyOf, type Place } from './config-problem.ts';
+import {
+  type ConfigProblem,
+  configError,
+  configWarning,
+  keyOf,
+  type Place,
+  problemsOf,
+} from './config-problem.ts';
 import { substitute } from './substitute.ts';
 
 const ALIASES_MAX = 100;
@@ -164,8 +171,16 @@ function prepareNodes(
   return substituted;
 }
 
+const VARIABLE_EXPECTED = 'the environment variable ';
+
+/** Names of the variables that an error of `parseConfig` misses; none where it is about something else. */
+export function missingVariables(error: AppError): readonly string[] {
+  if (error.code !== 'config.variable_missing') return [];
+  return problemsOf(error).map(({ expected }) => expected.slice(VARIABLE_EXPECTED.length));
+}
+
 function missingVariable(name: string) {
-  const expected = `the environment variable ${name}`;
+  const expected = VARIABLE_EXPECTED + name;
   return { expected, text: `${expected} is not set; set it, or give a default: \${${name}:-…}` };
 }
 
