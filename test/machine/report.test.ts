@@ -183,6 +183,53 @@ test('without an agent that could be supervised there are no deadlines to tell',
   assert.ok(!('deadlines' in JSON.parse(programs.out())));
 });
 
+test('what came, went and was reloaded is a line for people and an event for programs; a refusal is a warning', () => {
+  const problem = { code: 'config.invalid', message: '/a/openagent.yaml:3:10 name: expected text' } as const;
+  const tell = ({ report }: ReturnType<typeof openReport>): void => {
+    report.added('hello', '/agents/hello');
+    report.config({ type: 'config.applied', how: 'live', sections: ['logging.level'] }, 'hello');
+    report.config({ type: 'config.applied', how: 'restart', sections: ['model', 'mcp'] }, 'hello');
+    report.config({ type: 'config.applied', how: 'next start', sections: ['name'] }, 'hello');
+    report.config({ type: 'config.applied', how: 'nothing', sections: [] }, 'hello');
+    report.config({ type: 'config.invalid', problem, line: 3 }, 'hello');
+    report.removed('hello', '/agents/hello');
+  };
+  const people = openReport(createHumanReport);
+  people.report.expect(['hello']);
+  tell(people);
+  assert.deepEqual(people.out().trimEnd().split('\n'), [
+    'hello  added        /agents/hello',
+    'hello  reloaded     logging.level: in use',
+    'hello  reloaded     model, mcp: starts again with it',
+    'hello  reloaded     name: in use from the next start',
+    'hello  reloaded     openagent.yaml says again what is in use',
+    'hello  removed      /agents/hello',
+  ]);
+  assert.equal(
+    people.err(),
+    'warning: hello: /a/openagent.yaml:3:10 name: expected text; it goes on with the configuration it has\n',
+  );
+  const programs = openReport(createJsonReport);
+  tell(programs);
+  const events = programs
+    .out()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    events.map(({ ts: _ts, ...event }) => event),
+    [
+      { type: 'added', id: 'hello', dir: '/agents/hello' },
+      { type: 'config', id: 'hello', state: 'applied', how: 'live', sections: ['logging.level'] },
+      { type: 'config', id: 'hello', state: 'applied', how: 'restart', sections: ['model', 'mcp'] },
+      { type: 'config', id: 'hello', state: 'applied', how: 'next start', sections: ['name'] },
+      { type: 'config', id: 'hello', state: 'applied', how: 'nothing', sections: [] },
+      { type: 'config', id: 'hello', state: 'invalid', problem, line: 3 },
+      { type: 'removed', id: 'hello', dir: '/agents/hello' },
+    ],
+  );
+});
+
 test('an incident is one line with its file on stderr for people, and an event for programs', () => {
   const incident = {
     kind: 'hung',

@@ -169,6 +169,93 @@ test('a defect while looking for agents is told and ends the run', async () => {
   assert.ok(world.log.includes('defect boom'));
 });
 
+test('a directory is added to a run with its lock, in turn and last, and refused with its reason', async () => {
+  const world = createWorld({
+    ids: ['first'],
+    load: async (id) => {
+      if (id === 'bad') throw new AppError('config.invalid', 'line 3');
+      return preparedAgent({ id, dir: `/agents/${id}` });
+    },
+  });
+  const run = world.start();
+  const added = run.add('/agents/second');
+  await world.told('added first');
+  assert.deepEqual([(await added).id, (await added).state], ['second', 'waiting']);
+  assert.ok(world.log.indexOf('lock /agents/second') > world.log.indexOf('lock /agents/first'));
+  await world.told('report added second');
+  await assert.rejects(run.add('/agents/second'), { code: 'directory.duplicate' });
+  await assert.rejects(run.add('/agents/bad'), { code: 'config.invalid' });
+  await assert.rejects(run.add('/agents/bad', { isListed: true }), { code: 'config.invalid' });
+  await assert.rejects(run.add('/agents/bad', { isListed: true }), { code: 'config.invalid' });
+  const ids = () => run.agents().map(({ id, state }) => `${id}:${state}`);
+  assert.deepEqual(ids(), ['first:waiting', 'second:waiting', 'bad:refused']);
+  await run.remove('bad');
+  assert.deepEqual(ids(), ['first:waiting', 'second:waiting']);
+  run.drain();
+  await assert.rejects(run.add('/agents/third'), { code: 'agent.action_refused' });
+});
+
+test('a lock is free when its agent is removed, and when the sweep that follows it fails', async () => {
+  let sweeps = 0;
+  const world = createWorld({
+    ids: ['first'],
+    sweep: async () => {
+      sweeps += 1;
+      if (sweeps === 2) throw new AppError('storage.locked', 'no');
+    },
+  });
+  const run = world.start();
+  await world.told('added first');
+  await assert.rejects(run.add('/agents/second'), { code: 'storage.locked' });
+  assert.ok(world.log.includes('release /agents/second'));
+  await run.add('/agents/third');
+  await run.remove('first');
+  assert.ok(world.log.includes('release /agents/first'));
+  assert.ok(world.log.includes('report removed first'));
+  await assert.rejects(run.remove('first'), { code: 'agent.not_found' });
+  assert.equal(world.log.filter((entry) => entry === 'release /agents/third').length, 0);
+});
+
+test('a run whose last agent was stopped or removed by command goes on while somebody could add one', async () => {
+  for (const isOpen of [true, false]) {
+    for (const how of ['stop', 'remove'] as const) {
+      const world = createWorld({ ids: ['only'], isOpen });
+      const run = world.start();
+      await world.told('added only');
+      world.become('only', 'running');
+      await world.told('settled only:running');
+      if (how === 'remove') await run.remove('only');
+      else {
+        world.tell({ type: 'agent.commanded', id: 'only', command: 'stop' });
+        world.become('only', 'stopped');
+      }
+      assert.equal(world.log.includes('shutdown drain'), !isOpen, `${how}, ${isOpen ? 'open' : 'closed'}`);
+    }
+  }
+});
+
+test('a run that is open still ends when its last agent is given up on', async () => {
+  const world = createWorld({ ids: ['only'], isOpen: true });
+  const run = world.start();
+  await world.told('added only');
+  world.become('only', 'running');
+  world.tell({ type: 'agent.commanded', id: 'only', command: 'stop' });
+  world.tell({ type: 'agent.commanded', id: 'only', command: 'start' });
+  world.become('only', 'quarantined');
+  await world.told('shutdown drain');
+  world.endFleet([]);
+  assert.equal((await run.ended).reason, 'noAgent');
+});
+
+test('the only agent may hang without ending the run', async () => {
+  const world = createWorld({ ids: ['only'] });
+  world.start();
+  await world.told('added only');
+  for (const state of ['running', 'hung', 'stalled', 'running'] as const) world.become('only', state);
+  await world.told('settled only:running');
+  assert.ok(!world.log.includes('shutdown drain'));
+});
+
 test('a fallback to the second transport is warned of once for all agents', async () => {
   const world = createWorld({ ids: ['one', 'two'] });
   world.start();
@@ -185,6 +272,8 @@ interface WorldOptions {
   readonly load?: (id: string) => Promise<PreparedAgent>;
   readonly lock?: (dir: string) => void;
   readonly discover?: RunDependencies['discover'];
+  readonly isOpen?: boolean;
+  readonly sweep?: (dir: string) => Promise<void>;
 }
 
 /** Everything a run depends on, writing down what is asked of it. */
@@ -211,7 +300,11 @@ function createWorld(options: WorldOptions) {
       become(agent.spec.id, 'waiting');
       note(`added ${agent.spec.id}`);
     },
-    remove: async () => {},
+    remove: async (id) => {
+      note(`remove ${id}`);
+      agents.delete(id);
+      tell({ type: 'agent.removed', id, dir: `/agents/${id}` });
+    },
     configChanged: () => {},
     respec: () => {},
     command: () => false,
@@ -232,17 +325,25 @@ function createWorld(options: WorldOptions) {
   const dependencies: RunDependencies = {
     discover: options.discover ?? (async () => ({ agents: found, refused: [], created: [], patterns: [] })),
     loadAgent: async (dir) => ({ prepared: await load(dir.replace('/agents/', '')), warnings: [] }),
+    ...(options.sweep === undefined ? {} : { sweep: options.sweep }),
     lock(dir) {
       options.lock?.(dir);
       note(`lock ${dir}`);
       return { release: () => note(`release ${dir}`) };
     },
+    find: async (dir, present) => {
+      const id = dir.replace('/agents/', '');
+      if (present.some((other) => other.id === id)) throw new AppError('directory.duplicate', dir);
+      return { id, dir };
+    },
+    isOpen: () => options.isOpen ?? false,
     fleet,
     report: notingReport(note),
   };
   return {
     log,
     become,
+    tell: (event: FleetEvent) => tell(event),
     endFleet: (wedged: readonly string[]) => endFleet(wedged),
     start: () => runAgents(dependencies),
     told: (entry: string) =>

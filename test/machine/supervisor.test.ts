@@ -87,6 +87,57 @@ describe('the supervisor', () => {
     assert.equal(workers.spawned.length, 1);
   });
 
+  test('one that is removed stops first, takes no command, and is known no more when it is gone', async () => {
+    const { add, state, supervisor, tick, workers } = startSupervisor();
+    await add('alpha', 'beta');
+    workers.latest('alpha').ready();
+    const actor = supervisor.getSnapshot().context.agents.get('alpha');
+    supervisor.send({ type: 'agent.removed', id: 'alpha' });
+    assert.deepEqual(workers.latest('alpha').commands, ['shutdown:stop:5000']);
+    supervisor.send({ type: 'agent.command', id: 'alpha', command: 'start' });
+    assert.equal(state('alpha'), 'stopping');
+    workers.latest('alpha').exit(0);
+    assert.equal(state('alpha'), undefined);
+    assert.equal(actor?.getSnapshot().status, 'stopped');
+    assert.deepEqual([...supervisor.getSnapshot().context.leaving], []);
+    await add('alpha');
+    await tick();
+    assert.deepEqual([workers.latest('alpha').incarnation, workers.live('alpha')], [1, 1]);
+  });
+
+  test('one that is given up, waits or is stopped is removed at once; nobody is removed who is not there', async () => {
+    const { add, state, supervisor, workers } = startSupervisor();
+    await add('alpha', 'beta');
+    workers.latest('alpha').exit(1);
+    assert.equal(state('alpha'), 'backoff');
+    supervisor.send({ type: 'agent.removed', id: 'alpha' });
+    supervisor.send({ type: 'agent.removed', id: 'nobody' });
+    assert.deepEqual([state('alpha'), state('beta')], [undefined, 'starting']);
+    assert.equal(supervisor.getSnapshot().value, 'supervising');
+  });
+
+  test('one that does not end is kept: its thread still has the directory', async () => {
+    const { add, clock, state, supervisor, workers } = startSupervisor();
+    await add('alpha');
+    workers.latest('alpha').ready();
+    supervisor.send({ type: 'agent.removed', id: 'alpha' });
+    clock.advance(DEFAULT_SPEC.drainMs + DEFAULT_SPEC.closeMs + LADDER.graceMs);
+    clock.advance(LADDER.interruptMs);
+    assert.equal(state('alpha'), 'wedged');
+    assert.deepEqual([...supervisor.getSnapshot().context.leaving], []);
+  });
+
+  test('a shutdown in the middle of a removal waits for that one too', async () => {
+    const { add, supervisor, workers } = startSupervisor();
+    await add('alpha');
+    workers.latest('alpha').ready();
+    supervisor.send({ type: 'agent.removed', id: 'alpha' });
+    supervisor.send({ type: 'shutdown', force: false });
+    assert.equal(supervisor.getSnapshot().status, 'active');
+    workers.latest('alpha').exit(0);
+    assert.equal(supervisor.getSnapshot().status, 'done');
+  });
+
   test('a failing child machine is reported and ends nobody else', async () => {
     const { add, defects, state, supervisor, workers } = startSupervisor({ randomFails: true });
     await add('alpha', 'beta');

@@ -122,7 +122,7 @@ function reloadText({ how, sections }: Extract<ConfigOutcome, { type: 'config.ap
     case 'next start':
       return `${changed}: in use from the next start`;
     case 'nothing':
-      return 'openagent.yaml is valid again, and says what is in use';
+      return 'openagent.yaml says again what is in use';
   }
 }
 
