@@ -18,7 +18,20 @@ export interface AccessSettings {
 export interface AccessRules {
   isHostAllowed(host: string): boolean;
   isOriginAllowed(origin: string): boolean;
+  /** What can be done about a refusal. */
+  readonly mends: AccessMends;
 }
+
+export interface AccessMends {
+  readonly host: string;
+  readonly origin: string;
+}
+
+/** An agent's configuration lists what else is let in. */
+const CONFIGURED: AccessMends = {
+  host: 'use a loopback address, or add the name to channels.websocket.allowed_hosts',
+  origin: 'add it to channels.websocket.allowed_origins',
+};
 
 /** What the rules look at. */
 export type AccessSubject = Pick<HttpRequest, 'method' | 'host' | 'origin' | 'secFetchSite'>;
@@ -29,7 +42,7 @@ const REMEMBERED_MAX = 64;
 const AUTHORITY = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/i;
 const PORT_MAX = 65_535;
 
-export function createAccessRules(settings: AccessSettings): AccessRules {
+export function createAccessRules(settings: AccessSettings, mends: AccessMends = CONFIGURED): AccessRules {
   const hosts = new Set(settings.allowedHosts.map(normalizeHost));
   const origins = new Set(settings.allowedOrigins.map(normalizeOrigin).filter(isNamedOrigin));
   return {
@@ -38,6 +51,7 @@ export function createAccessRules(settings: AccessSettings): AccessRules {
       return name !== undefined && (isLoopbackName(name) || hosts.has(name));
     }),
     isOriginAllowed: remembering((origin) => isLoopbackOrigin(origin) || origins.has(origin.toLowerCase())),
+    mends,
   };
 }
 
@@ -46,27 +60,24 @@ export function createAccessRules(settings: AccessSettings): AccessRules {
  * refused here; one of which it hands over only the first cannot be seen here.
  */
 export function checkAccess(request: AccessSubject, rules: AccessRules): AppError | undefined {
-  if (!rules.isHostAllowed(request.host)) return hostRefusal(request.host);
+  if (!rules.isHostAllowed(request.host)) return hostRefusal(request.host, rules.mends);
   if (request.origin !== '') {
-    return rules.isOriginAllowed(request.origin) ? undefined : originRefusal(request.origin);
+    return rules.isOriginAllowed(request.origin) ? undefined : originRefusal(request.origin, rules.mends);
   }
   if (request.secFetchSite === '' || request.method === 'OPTIONS') return undefined;
   return request.secFetchSite.trim().toLowerCase() === 'cross-site' ? crossSiteRefusal() : undefined;
 }
 
-function hostRefusal(host: string): AppError {
+function hostRefusal(host: string, mends: AccessMends): AppError {
   const message =
     host === ''
-      ? 'The request has no Host header: send the name or address this agent is reached by'
-      : `Host ${quote(host)} is not served here: use a loopback address, or add the name to channels.websocket.allowed_hosts`;
+      ? 'The request has no Host header: send the name or address it goes to'
+      : `Host ${quote(host)} is not served here: ${mends.host}`;
   return new AppError('access.host', message);
 }
 
-function originRefusal(origin: string): AppError {
-  return new AppError(
-    'access.origin',
-    `Origin ${quote(origin)} may not use this agent: add it to channels.websocket.allowed_origins`,
-  );
+function originRefusal(origin: string, mends: AccessMends): AppError {
+  return new AppError('access.origin', `Origin ${quote(origin)} is not let in: ${mends.origin}`);
 }
 
 function crossSiteRefusal(): AppError {

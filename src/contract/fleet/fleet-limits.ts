@@ -10,9 +10,9 @@ export const FLEET_LIMITS = {
   framesPerSecond: 50,
   frameBytesPerSecond: 1024 * 1024,
   /** Bytes waiting to be read by a slow client before its socket is cut with 1013. */
-  bufferedBytes: 1024 * 1024,
-  /** Of these, log entries: what is beyond is left out and counted. */
-  followBytes: 256 * 1024,
+  bufferedBytes: 4 * 1024 * 1024,
+  /** Above this log entries are left out and counted; more than one look brings, so that a burst is no reason. */
+  followBytes: 2 * 1024 * 1024,
   /** Time without progress after which a client that has entries waiting, or sends or takes a body, is cut. */
   stallMs: 10_000,
   /** JSON request body, in bytes, and its levels of arrays and objects. */

@@ -22,7 +22,10 @@ export interface ListenerParts {
 }
 
 const LOOPBACK = '127.0.0.1';
-const LOCAL_ONLY = createAccessRules({ allowedHosts: [], allowedOrigins: [] });
+const LOCAL_ONLY = createAccessRules(
+  { allowedHosts: [], allowedOrigins: [] },
+  { host: 'use a loopback address', origin: 'only pages of this machine are' },
+);
 /** No name leads to a unix socket, so none can be made to lead there. */
 const ON_SOCKET: AccessRules = { ...LOCAL_ONLY, isHostAllowed: () => true };
 

@@ -86,7 +86,7 @@ export class LogTail {
     for (let to = chunk.indexOf(NEWLINE); to >= 0; to = chunk.indexOf(NEWLINE, from)) {
       const end = chunk.subarray(from, to);
       from = to + 1;
-      if (this.#rest !== undefined) {
+      if (this.#rest !== undefined && this.#rest.length + end.length <= this.#limits.tailLineBytes) {
         const line = toLine(this.#rest.length === 0 ? end : Buffer.concat([this.#rest, end]));
         if (line) lines.push(line);
       }

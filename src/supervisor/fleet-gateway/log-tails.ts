@@ -22,6 +22,8 @@ export interface LogTails {
   follow(wants: (agent: string) => boolean, listener: LogListener): Following;
   /** There is another agent: what it writes from now on belongs to those who follow all. */
   agentAdded(): void;
+  /** At once; resolves when what was written until now is told. */
+  lookAgain(): Promise<void>;
   /** Ends all of it; resolves when no file is open. */
   close(): Promise<void>;
 }
@@ -72,6 +74,14 @@ class Tails implements LogTails {
 
   agentAdded(): void {
     if (this.#followers.size > 0) this.#lookIn(0);
+  }
+
+  async lookAgain(): Promise<void> {
+    if (this.#followers.size === 0) return;
+    await this.#looking;
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#looking ??= this.#look();
+    await this.#looking;
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
  * The gateway of the host process: opened before the first agent is looked for, closed after the last one has ended. It
  * is of use and never a condition: what it cannot have (a directory, a port) is a warning, and the agents run without.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../contract/clock.ts';
 import { AppError } from '../../contract/errors.ts';
 import type { Announcement } from '../../contract/fleet/announcement.ts';
@@ -44,6 +45,8 @@ export interface FleetGateway {
 }
 
 const CLOSE_MS = 500;
+/** A disk that answers does so in far less. */
+const LAST_LOOK_MS = 300;
 const GOING_AWAY = 1001;
 
 export async function openFleetGateway(options: FleetGatewayOptions): Promise<FleetGateway> {
@@ -62,6 +65,8 @@ export async function openFleetGateway(options: FleetGatewayOptions): Promise<Fl
     isOpen: () => place.transports.length > 0,
     async close() {
       place.leave();
+      // The last that agents wrote is what somebody follows them for.
+      await Promise.race([core.lookAgain(), sleep(LAST_LOOK_MS, undefined, { ref: false })]);
       await Promise.all(
         place.transports.map((each) => each.close(GOING_AWAY, 'the supervisor has ended', CLOSE_MS)),
       );
@@ -131,6 +136,7 @@ function createCore({ clock, facts, limits = FLEET_LIMITS, onDefect }: FleetGate
       if (news.type === 'agent.added') tails.agentAdded();
     },
     dirs: () => placesNow().map(({ dir }) => dir),
+    lookAgain: tails.lookAgain.bind(tails),
     close: () => {
       metrics.stop();
       return tails.close();
