@@ -18,6 +18,8 @@ export interface PathWatchOptions {
   /** The system gives no more watches. Told once; changes are noticed later from then on. */
   readonly onShortage: (code: string) => void;
   readonly onDefect: (error: unknown, where: string) => void;
+  /** chokidar's own when absent. */
+  readonly watch?: typeof watch;
 }
 
 export interface PathWatch {
@@ -60,7 +62,7 @@ class Paths implements PathWatch {
 
   constructor(options: PathWatchOptions) {
     this.#on = options;
-    this.#watcher = watch([], {
+    this.#watcher = (options.watch ?? watch)([], {
       ignoreInitial: true,
       depth: 0,
       ignorePermissionErrors: true,
