@@ -4,19 +4,25 @@ import { type Colors, paintState } from './colors.ts';
 import { formatBytes, formatDuration, formatMs, formatPercent } from './format.ts';
 import { nextStep } from './next-step.ts';
 import { lineText } from './terminal-text.ts';
+import { wrapWords } from './wrap-words.ts';
 
 type Fact = readonly [name: string, value: string];
 
 const NAME_CHARS = 'last error'.length;
 
-export function agentDetails(agent: FleetAgent, nowMs: number, colors: Colors): string {
+export interface DetailsLook {
+  readonly nowMs: number;
+  readonly colors: Colors;
+  /** Undefined: as wide as it takes. */
+  readonly width: number | undefined;
+}
+
+export function agentDetails(agent: FleetAgent, { nowMs, colors, width }: DetailsLook): string {
   const facts = [...identity(agent), ...life(agent, nowMs), ...figures(agent), ...troubles(agent, nowMs)];
   const next = nextStep(agent);
   if (next !== undefined) facts.push(['next', next]);
   const head = `${colors.bold(lineText(agent.id))}  ${paintState(agent.state, agent.state, colors)}`;
-  return [head, ...facts.map(([name, value]) => `  ${name.padEnd(NAME_CHARS)}  ${indented(value)}`)].join(
-    '\n',
-  );
+  return [head, ...facts.flatMap((fact) => factLines(fact, width))].join('\n');
 }
 
 function identity({
@@ -114,9 +120,9 @@ function timeText(seconds: number): string {
   return new Date(seconds * 1000).toLocaleString('sv-SE');
 }
 
-function indented(text: string): string {
-  return text
-    .split('\n')
-    .map(lineText)
-    .join(`\n${' '.repeat(NAME_CHARS + 4)}`);
+function factLines([name, value]: Fact, width: number | undefined): readonly string[] {
+  const indent = ' '.repeat(NAME_CHARS + 4);
+  const [first = '', ...more] = value.split('\n').map(lineText);
+  const start = `  ${name.padEnd(NAME_CHARS)}  ${first}`;
+  return [start, ...more.map((line) => indent + line)].flatMap((line) => wrapWords(line, width, indent));
 }

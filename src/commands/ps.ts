@@ -8,8 +8,9 @@ import { COMMAND_EXIT_CODES, type CommandExitCode } from './exit-codes.ts';
 import { needsAttention, psColumns, reasonOf } from './ps-columns.ts';
 import { agentDetails } from './ps-details.ts';
 import { layTable } from './table.ts';
-import { lineText, textWidth } from './terminal-text.ts';
+import { lineText } from './terminal-text.ts';
 import { widthOf, withFleet } from './with-fleet.ts';
+import { wrapWords } from './wrap-words.ts';
 
 /** Reasons that stand below the table because they were cut in it. */
 const NOTES_MAX = 8;
@@ -28,7 +29,7 @@ function asText(agents: readonly FleetAgent[], options: PsOptions, context: Comm
   const colors = colorsOf(context.out, context.env);
   const nowMs = context.wallMs();
   if (options.agents.length > 0) {
-    return `${agents.map((agent) => agentDetails(agent, nowMs, colors)).join('\n\n')}\n`;
+    return `${agents.map((agent) => agentDetails(agent, { nowMs, colors, width: widthOf(context) })).join('\n\n')}\n`;
   }
   if (agents.length === 0) return 'no agents; add one: openagent-supervisor add <dir>\n';
   return psTable(agents, {
@@ -58,22 +59,9 @@ function notesOf(agents: readonly FleetAgent[], width: number, nowMs: number): r
   if (agents.length === 0) return [];
   const notes = agents
     .slice(0, NOTES_MAX)
-    .flatMap((agent) => wrapped(`${lineText(agent.id)}: ${lineText(reasonOf(agent, nowMs))}`, width));
+    .flatMap((agent) =>
+      wrapWords(`${lineText(agent.id)}: ${lineText(reasonOf(agent, nowMs))}`, width, '    '),
+    );
   const more = agents.length - NOTES_MAX;
   return ['', ...notes, ...(more > 0 ? [`and ${more} more: openagent-supervisor ps <agent>`] : [])];
-}
-
-const INDENT = '    ';
-
-/** Between words only: a path that is copied must be whole, whatever its length. */
-function wrapped(text: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && textWidth(`${line} ${word}`) > width) {
-      lines.push(line);
-      line = `${INDENT}${word}`;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

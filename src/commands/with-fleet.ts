@@ -7,6 +7,7 @@ import { COMMAND_EXIT_CODES, type CommandExitCode } from './exit-codes.ts';
 import { findFleet } from './find-fleet.ts';
 import { type FleetClient, openFleetClient } from './fleet-client.ts';
 import { lineText } from './terminal-text.ts';
+import { wrapWords } from './wrap-words.ts';
 
 const { failed, usage } = COMMAND_EXIT_CODES;
 
@@ -35,19 +36,22 @@ export async function told(
     if (!AppError.is(error)) throw error;
     const { code, message } = error;
     if (json) context.err.write(`${JSON.stringify({ error: message, code })}\n`);
-    else context.err.write(`${colorsOf(context.err, context.env).red('error')}: ${lines(message)}\n`);
+    else
+      context.err.write(
+        `${colorsOf(context.err, context.env).red('error')}: ${lines(message, context.err)}\n`,
+      );
     return code === 'fleet.not_found' || code === 'fleet.ambiguous' ? usage.code : failed.code;
   }
 }
 
-/** A message may list things, one a line. */
-function lines(message: string): string {
-  return message.split('\n').map(lineIndented).join('\n');
-}
-
-function lineIndented(line: string): string {
-  const indent = /^ */.exec(line)?.[0] ?? '';
-  return indent + lineText(line.slice(indent.length));
+/** A message may list things, one a line, and says what to do as commands that are copied. */
+function lines(message: string, err: CommandContext['err']): string {
+  const width = err.isTTY === true ? (err.columns ?? 80) - 'error'.length : undefined;
+  const wrap = (line: string): readonly string[] => {
+    const indent = /^ */.exec(line)?.[0] ?? '';
+    return wrapWords(indent + lineText(line.slice(indent.length)), width, `${indent}  `);
+  };
+  return message.split('\n').flatMap(wrap).join('\n');
 }
 
 /** To a terminal, how wide it is; undefined: nothing needs to be cut. */

@@ -6,7 +6,10 @@ import type { FleetAgent } from '../../contract/fleet/schemas.ts';
 import { type Colors, colorsOf, paintState } from '../colors.ts';
 import type { CommandContext } from '../command-context.ts';
 import { formatMs } from '../format.ts';
+import { quoted } from '../next-step.ts';
 import { cutText, fitText, lineText, textWidth } from '../terminal-text.ts';
+import { widthOf } from '../with-fleet.ts';
+import { wrapWords } from '../wrap-words.ts';
 
 export interface Result {
   /** The agent's id; of one that could not be added, its directory. */
@@ -29,6 +32,7 @@ export interface Progress {
 }
 
 const ID_COLUMNS_MAX = 32;
+const INDENT = '    ';
 const CLEAR_LINE = '\r\u001b[2K';
 
 /** `labels`: of all results to come, so that columns line up. */
@@ -57,7 +61,7 @@ export function createProgress(
     waiting: (agents) => showLive(liveLine(agents, out.columns ?? 80, colors)),
     result(result) {
       showLive('');
-      out.write(resultText(result, columns, colors));
+      out.write(resultText(result, columns, { colors, width: widthOf(context) }));
     },
     close: () => showLive(''),
   };
@@ -70,24 +74,34 @@ function liveLine(agents: readonly FleetAgent[], width: number, colors: Colors):
   return colors.dim(cutText(start + words, width - 1));
 }
 
-function resultText({ label, ok, text, agent, ...rest }: Result, columns: number, colors: Colors): string {
-  const sign = ok ? colors.green('✓') : colors.red('✗');
-  const took = rest.tookMs === undefined ? '' : colors.dim(`  (${formatMs(rest.tookMs)})`);
-  const lines = text.split('\n').map(lineText);
-  const [head = '', ...more] = lines;
-  const painted =
-    agent !== undefined && head.startsWith(agent.state)
-      ? paintState(agent.state, agent.state, colors) + head.slice(agent.state.length)
-      : head;
-  const below = [
-    ...more,
-    ...(rest.incident === undefined
-      ? []
-      : [`incident: openagent-supervisor incidents show ${lineText(label)} ${rest.incident}`]),
-    ...(rest.next === undefined ? [] : [`next: ${lineText(rest.next)}`]),
-  ];
+interface Look {
+  readonly colors: Colors;
+  readonly width: number | undefined;
+}
+
+function resultText(
+  { label, ok, text, agent, ...rest }: Result,
+  columns: number,
+  { colors, width }: Look,
+): string {
+  const took = rest.tookMs === undefined ? '' : `  (${formatMs(rest.tookMs)})`;
+  const lines = text.split('\n').map((line, at) => lineText(line) + (at === 0 ? took : ''));
+  if (rest.incident !== undefined) {
+    lines.push(`incident: openagent-supervisor incidents show ${quoted(label)} ${rest.incident}`);
+  }
+  if (rest.next !== undefined) lines.push(`next: ${lineText(rest.next)}`);
   const name = columns < textWidth(lineText(label)) ? lineText(label) : fitText(lineText(label), columns);
-  return [`${sign} ${name}  ${painted}${took}`, ...below.map((line) => `    ${line}`), ''].join('\n');
+  const start = `${ok ? '✓' : '✗'} ${name}  `;
+  const [head = '', ...more] = lines.flatMap((line, at) =>
+    wrapWords(at === 0 ? start + line : INDENT + line, width, INDENT),
+  );
+  const words = head.slice(start.length);
+  const said =
+    agent !== undefined && words.startsWith(agent.state)
+      ? paintState(agent.state, agent.state, colors) + words.slice(agent.state.length)
+      : words;
+  const sign = (ok ? colors.green : colors.red)(start.slice(0, 1));
+  return [`${sign}${start.slice(1)}${said}`, ...more, ''].join('\n');
 }
 
 function toRecord(action: string, { label, ok, text, agent, tookMs, ...rest }: Result): object {
