@@ -10,6 +10,7 @@ import { benchDeltas } from './deltas.ts';
 import type { Row } from './figures.ts';
 import { benchMemory, benchStart } from './fleet-start.ts';
 import { benchHostDeath } from './host-death.ts';
+import { benchMetrics } from './metrics.ts';
 import { benchRestart } from './restart.ts';
 import { benchHealth, benchTurns } from './throughput.ts';
 import { benchVaultIndex } from './vault-index.ts';
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P5: benchMemory,
   P6: benchRestart,
   P8: benchHostDeath,
+  metrics: benchMetrics,
   P9: benchDeltas,
 };
 

@@ -19,6 +19,8 @@ export interface Running {
   residentBytes(): Promise<number | undefined>;
   /** From what `provoke` does to its first child, the host, until all is ready once more, in milliseconds. */
   readyAgainMs(provoke: (hostPid: number) => void): Promise<number>;
+  /** Of the product. */
+  hostPid(): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -52,8 +54,8 @@ interface AgentLine {
 }
 
 /** The product is ready when each of its agents has said so. */
-export function startProduct(dirs: readonly string[]): Promise<Running> {
-  return start([join(ROOT, 'bin/openagent-supervisor.mjs'), '--json', ...dirs], () => {
+export function startProduct(dirs: readonly string[], options: readonly string[] = []): Promise<Running> {
+  return start([join(ROOT, 'bin/openagent-supervisor.mjs'), '--json', ...options, ...dirs], () => {
     const ports = new Map<string, number>();
     return (text) => {
       const line = JSON.parse(text) as AgentLine;
@@ -82,16 +84,20 @@ async function start(
   try {
     const port = await readUntilReady(child, createReader());
     const startMs = performance.now() - startedAt;
+    const hostPid = async (): Promise<number> => {
+      const [pid] = await childrenOf(child);
+      if (pid === undefined) throw new Error('there is no host process');
+      return pid;
+    };
     const readyAgainMs = async (provoke: (hostPid: number) => void): Promise<number> => {
-      const [hostPid] = await childrenOf(child);
-      if (hostPid === undefined) throw new Error('there is no host process');
+      const pid = await hostPid();
       const ready = readUntilReady(child, createReader());
       const provokedAt = performance.now();
-      provoke(hostPid);
+      provoke(pid);
       await ready;
       return performance.now() - provokedAt;
     };
-    return { port, startMs, residentBytes: () => residentBytesOf(child), readyAgainMs, stop };
+    return { port, startMs, residentBytes: () => residentBytesOf(child), readyAgainMs, hostPid, stop };
   } catch (error) {
     await stop('SIGKILL');
     throw error;
