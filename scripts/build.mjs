@@ -14,11 +14,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BOOT = join(ROOT, 'src/boot');
 export const ENTRIES = { agent: 'src/actors/agent-worker.ts', host: 'src/supervisor/host.ts' };
 
-/**
- * Native code, and what is only ever loaded from its own files: ink waits at its top level, which CommonJS cannot, and
- * needs the same React as its components.
- */
-const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings', 'ink', 'react'];
+/** Native code, and what is only ever loaded from its own files. */
+const EXTERNAL = ['uWebSockets.js', 'esbuild', 'bindings'];
 
 const SHARED_OPTIONS = {
   bundle: true,

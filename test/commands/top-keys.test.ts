@@ -1,7 +1,7 @@
 /** What keys do in `top`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keysOf } from '../../src/commands/top/keys.ts';
+import { keyName } from '../../src/commands/top/keys.ts';
 import { type Effect, pressKey } from '../../src/commands/top/press-key.ts';
 import { screenLines } from '../../src/commands/top/screen-lines.ts';
 import { initialState, reduce, type TopState } from '../../src/commands/top/top-state.ts';
@@ -152,14 +152,14 @@ test('Ctrl-C ends it whatever is being asked', () => {
   }
 });
 
-test('keys are told apart however the terminal sends them, several at once as well', () => {
-  const none = {
-    ...{ upArrow: false, downArrow: false, pageUp: false, pageDown: false, home: false, end: false },
-    ...{ return: false, escape: false, backspace: false, delete: false, ctrl: false, meta: false },
-  };
-  assert.deepEqual(keysOf('', { ...none, upArrow: true }), ['up']);
-  assert.deepEqual(keysOf('', { ...none, escape: true, meta: true }), ['escape']);
-  assert.deepEqual(keysOf('c', { ...none, ctrl: true }), ['ctrl-c']);
-  assert.deepEqual(keysOf('s', { ...none, meta: true }), []);
-  assert.deepEqual(keysOf('jj/日\r\x7f\x00', none), ['j', 'j', '/', '日', 'enter', 'backspace']);
+test('keys are told apart by their names, and none is taken for what it is not', () => {
+  const plain = { ctrl: false, meta: false, shift: false };
+  assert.equal(keyName(undefined, { ...plain, name: 'up' }), 'up');
+  assert.equal(keyName('\r', { ...plain, name: 'return' }), 'enter');
+  assert.equal(keyName('R', { ...plain, name: 'r', shift: true }), 'R');
+  assert.equal(keyName('日', plain), '日');
+  assert.equal(keyName('\x03', { ...plain, name: 'c', ctrl: true }), 'ctrl-c');
+  assert.equal(keyName('s', { ...plain, name: 's', meta: true }), undefined);
+  assert.equal(keyName('\t', { ...plain, name: 'tab' }), undefined);
+  assert.equal(keyName(undefined, { ...plain, name: 'f5' }), undefined);
 });

@@ -1,54 +1,37 @@
-/**
- * Keys as a terminal sends them, by name. Several that come at once (typed fast, or held down over a slow line) are one
- * text; taken as one key they would be lost.
- */
+/** Keys by name, as Node's own reader of terminals tells them: it knows what each kind of terminal sends. */
+import { emitKeypressEvents, type Interface, type Key } from 'node:readline';
 
-/** What ink says of a key besides its characters; only what is used here. */
-export interface KeyFlags {
-  readonly upArrow: boolean;
-  readonly downArrow: boolean;
-  readonly pageUp: boolean;
-  readonly pageDown: boolean;
-  readonly home: boolean;
-  readonly end: boolean;
-  readonly return: boolean;
-  readonly escape: boolean;
-  readonly backspace: boolean;
-  readonly delete: boolean;
-  readonly ctrl: boolean;
-  readonly meta: boolean;
-}
+/** A lone Esc looks like the beginning of another key; what belongs to one comes at once. */
+const ESCAPE_MS = 50;
 
-export function keysOf(input: string, flags: KeyFlags): readonly string[] {
-  const named = nameOf(flags);
-  if (named !== undefined) return [named];
-  if (flags.ctrl && /^[a-z]$/.test(input)) return [`ctrl-${input}`];
-  // With Alt: means nothing here, and must not be taken for the key alone.
-  if (flags.meta || flags.ctrl) return [];
-  return [...input].flatMap(
-    (character) => CONTROLS[character] ?? (/\p{Cc}/u.test(character) ? [] : character),
-  );
-}
-
-function nameOf(flags: KeyFlags): string | undefined {
-  if (flags.upArrow) return 'up';
-  if (flags.downArrow) return 'down';
-  if (flags.pageUp) return 'pageup';
-  if (flags.pageDown) return 'pagedown';
-  if (flags.home) return 'home';
-  if (flags.end) return 'end';
-  if (flags.return) return 'enter';
-  if (flags.backspace || flags.delete) return 'backspace';
-  return flags.escape ? 'escape' : undefined;
-}
-
-/** Within a text of several keys. */
-const CONTROLS: Readonly<Record<string, string>> = {
-  '\r': 'enter',
-  '\n': 'enter',
-  '\x7f': 'backspace',
-  '\b': 'backspace',
-  '\x03': 'ctrl-c',
-  '\x0c': 'ctrl-l',
-  '\x1a': 'ctrl-z',
+const NAMES: Readonly<Record<string, string>> = {
+  ...{ up: 'up', down: 'down', pageup: 'pageup', pagedown: 'pagedown', home: 'home', end: 'end' },
+  ...{ return: 'enter', enter: 'enter', escape: 'escape', backspace: 'backspace', delete: 'backspace' },
 };
+
+/** Until what it gives back is called. */
+export function readKeys(stdin: NodeJS.ReadStream, press: (key: string) => void): () => void {
+  const listener = (text: string | undefined, key: Key): void => {
+    const name = keyName(text, key);
+    if (name !== undefined) press(name);
+  };
+  // All that is asked of the second one is this number.
+  emitKeypressEvents(stdin, { escapeCodeTimeout: ESCAPE_MS } as unknown as Interface);
+  stdin.on('keypress', listener);
+  stdin.setRawMode(true);
+  stdin.resume();
+  return () => {
+    stdin.off('keypress', listener);
+    stdin.pause();
+  };
+}
+
+/** A character, or the name of a key that has none; undefined: means nothing here. */
+export function keyName(text: string | undefined, { name, ctrl, meta }: Key): string | undefined {
+  if (ctrl && name !== undefined) return `ctrl-${name}`;
+  const named = name === undefined ? undefined : NAMES[name];
+  if (named !== undefined) return named;
+  // With Alt it must not be taken for the key alone.
+  if (meta || text === undefined || text.length === 0) return undefined;
+  return /^\P{C}$/u.test(text) ? text : undefined;
+}

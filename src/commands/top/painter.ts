@@ -1,20 +1,13 @@
 /**
- * Between ink and the terminal: ink hands over whole frames, and only the lines that changed are written, each at its
- * place. ink's own way of writing counts on where it left the cursor (one line from elsewhere, or a smaller window, and
- * all is one off), and once a frame fills the screen it clears all of it each time, which flickers.
+ * Writes lines on the screen: only those that changed, each at its place, all in one go. Clearing the screen and writing
+ * it anew flickers; counting on where the cursor was left breaks with another window size.
  */
-import { Writable } from 'node:stream';
-import { stripVTControlCharacters } from 'node:util';
-import { textWidth } from '../terminal-text.ts';
 import type { ScreenSize } from './layout.ts';
+import { type Line, lineWidth, type Span } from './style.ts';
 
 export interface Painter {
-  /** What ink takes for its terminal. */
-  readonly stream: NodeJS.WriteStream;
-  /** For the frames to come. */
-  resize(size: ScreenSize): void;
-  /** All of it: after something else wrote on the screen, or what was there was moved. */
-  repaint(): void;
+  /** `isNew`: nothing that stands there can be relied on. */
+  paint(lines: readonly Line[], size: ScreenSize, isNew?: boolean): void;
 }
 
 /** Terminals that know them show what comes between at once. */
@@ -22,50 +15,42 @@ const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 const CLEAR = '\x1b[2J';
 const ERASE_REST = '\x1b[K';
+const RESET = '\x1b[0m';
 
-export function createPainter(write: (text: string) => unknown, initialSize: ScreenSize): Painter {
-  let size = initialSize;
+const COLOR_CODES = { red: 31, green: 32, yellow: 33, magenta: 35, cyan: 36 } as const;
+
+export function createPainter(write: (text: string) => unknown, hasColors: boolean): Painter {
   let painted: readonly string[] = [];
-  let frame: readonly string[] = [];
+  let paintedColumns = 0;
 
-  const paint = (): void => {
-    const isNew = painted.length === 0;
-    const lines = Array.from({ length: size.rows }, (_, at) => frame[at] ?? '');
-    const changed = lines.flatMap((line, at) => (line === painted[at] ? [] : lineAt(line, at, size.columns)));
-    painted = lines;
-    if (changed.length > 0) write(BEGIN + (isNew ? CLEAR : '') + changed.join('') + END);
-  };
-  const stream = Object.assign(
-    new Writable({
-      decodeStrings: false,
-      write(chunk: string, _encoding, done) {
-        // Empty: only to learn when all before it is written.
-        if (chunk !== '') {
-          frame = chunk.split('\n');
-          paint();
-        }
-        done();
-      },
-    }),
-    { columns: size.columns, rows: size.rows },
-  );
   return {
-    stream: stream as unknown as NodeJS.WriteStream,
-    resize(next) {
-      size = next;
-      painted = [];
-      // ink looks at it with each frame.
-      Object.assign(stream, size);
-    },
-    repaint() {
-      painted = [];
-      paint();
+    paint(lines, size, isNew = false) {
+      const next = Array.from({ length: size.rows }, (_, at) => lineAnsi(lines[at] ?? [], size.columns));
+      const isOther = isNew || next.length !== painted.length || size.columns !== paintedColumns;
+      const changed = next.flatMap((text, at) =>
+        isOther || text !== painted[at] ? `\x1b[${at + 1};1H${text}` : [],
+      );
+      painted = next;
+      paintedColumns = size.columns;
+      if (changed.length > 0) write(BEGIN + (isOther ? CLEAR : '') + changed.join('') + END);
     },
   };
+
+  /** A full line leaves the cursor on its last character: erasing from there would take that away. */
+  function lineAnsi(line: Line, columns: number): string {
+    const text = line.map((span) => spanAnsi(span, hasColors)).join('');
+    return lineWidth(line) >= columns ? text : text + ERASE_REST;
+  }
 }
 
-/** A full line leaves the cursor on its last character: erasing from there would take that away. */
-function lineAt(line: string, at: number, columns: number): string {
-  const isFull = textWidth(stripVTControlCharacters(line)) >= columns;
-  return `\x1b[${at + 1};1H${line}${isFull ? '' : ERASE_REST}`;
+/** Without colours the rest stays: it is not by colour alone that the selected line is found. */
+function spanAnsi({ text, color, bold, dim, underline, inverse }: Span, hasColors: boolean): string {
+  const codes = [
+    ...(bold ? [1] : []),
+    ...(dim ? [2] : []),
+    ...(underline ? [4] : []),
+    ...(inverse ? [7] : []),
+    ...(color && hasColors ? [COLOR_CODES[color]] : []),
+  ];
+  return codes.length === 0 || text === '' ? text : `\x1b[${codes.join(';')}m${text}${RESET}`;
 }

@@ -1,11 +1,13 @@
 /** `top` as a command: takes the terminal, puts source, store and screen together, and gives the terminal back. */
-import { systemClock } from '../../contract/clock.ts';
+import { type Clock, systemClock } from '../../contract/clock.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { FleetOptions } from '../command-options.ts';
 import { COMMAND_EXIT_CODES, type CommandExitCode } from '../exit-codes.ts';
 import { told } from '../with-fleet.ts';
 import { openFleetSource } from './fleet-source.ts';
+import { readKeys } from './keys.ts';
 import { createPainter } from './painter.ts';
+import { screenLines } from './screen-lines.ts';
 import { isTerminal, openTerminal, type TerminalStreams } from './terminal.ts';
 import { createTopStore } from './top-store.ts';
 import { type TopSource, watchFleet } from './watch-fleet.ts';
@@ -18,7 +20,7 @@ export async function runTop(options: FleetOptions, context: CommandContext): Pr
   }
   return told(options, context, async () => {
     const source = await openFleetSource(options.fleet, context);
-    await showFleet(source, process, context);
+    await showFleet(source, process, { ...context, clock: systemClock });
     return COMMAND_EXIT_CODES.done.code;
   });
 }
@@ -27,44 +29,33 @@ export async function runTop(options: FleetOptions, context: CommandContext): Pr
 export async function showFleet(
   source: TopSource,
   streams: TerminalStreams,
-  { env, signal }: Pick<CommandContext, 'env' | 'signal'>,
+  { env, signal, clock }: Pick<CommandContext, 'env' | 'signal'> & { readonly clock: Clock },
 ): Promise<void> {
-  prepareForReact(process.env);
-  const [ink, { renderScreen }] = await Promise.all([import('ink'), import('./screen.ts')]);
-  if (signal.aborted) return source.close();
   const terminal = openTerminal(streams);
-  const painter = createPainter(terminal.write, terminal.size());
+  const painter = createPainter(terminal.write, !env.NO_COLOR);
   let quit = (): void => {};
   const ending = new Promise<void>((resolve) => {
     quit = resolve;
   });
-  signal.addEventListener('abort', quit);
+  const paint = (isNew = false): void => painter.paint(screenLines(store.state()), store.state().size, isNew);
   const store = createTopStore(terminal.size(), {
+    ...{ changed: paint, repaint: () => paint(true), suspend: terminal.suspend, quit },
     act: (id, action) => watch.act(id, action),
-    ...{ repaint: painter.repaint, suspend: terminal.suspend, quit },
   });
-  const watch = watchFleet(source, systemClock, store.tell);
+  const watch = watchFleet(source, clock, store.tell);
   terminal.onChange(() => {
-    painter.resize(terminal.size());
     store.tell({ kind: 'resized', size: terminal.size() });
-    painter.repaint();
+    paint(true);
   });
-  const screen = renderScreen({
-    ...{ ink, store, stdin: streams.stdin, stdout: painter.stream },
-    hasColors: !env.NO_COLOR,
-  });
+  const stopReading = readKeys(streams.stdin, (key) => store.press(key));
+  signal.addEventListener('abort', quit);
+  if (signal.aborted) quit();
+  paint(true);
   try {
-    await Promise.race([ending, screen.ended]);
+    await ending;
   } finally {
     watch.stop();
+    stopReading();
     terminal.close();
-    screen.unmount();
   }
-}
-
-/** React decides by it which of its two builds is loaded: the other one checks so much that it takes twice the time. */
-function prepareForReact(env: NodeJS.ProcessEnv): void {
-  env.NODE_ENV = 'production';
-  // ink would look for React's development tools.
-  delete env.DEV;
 }

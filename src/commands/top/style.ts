@@ -42,19 +42,3 @@ export function spread(left: Line, right: Line, columns: number): Line {
   const shown = cutLine(left, room - 2);
   return [...shown, { text: ' '.repeat(room - lineWidth(shown)) }, ...right];
 }
-
-export function sameLine(one: Line, other: Line): boolean {
-  return one.length === other.length && one.every((span, at) => sameSpan(span, other[at]));
-}
-
-function sameSpan(one: Span, other: Span | undefined): boolean {
-  return (
-    other !== undefined &&
-    one.text === other.text &&
-    one.color === other.color &&
-    one.bold === other.bold &&
-    one.dim === other.dim &&
-    one.underline === other.underline &&
-    one.inverse === other.inverse
-  );
-}

@@ -6,12 +6,12 @@ import { initialState, reduce, type TopEvent, type TopState } from './top-state.
 
 export interface TopStore {
   state(): TopState;
-  subscribe(listener: () => void): () => void;
   tell(event: TopEvent): void;
-  press(keys: readonly string[]): void;
+  press(key: string): void;
 }
 
 export interface Effects {
+  readonly changed: () => void;
   readonly act: (id: string, action: AgentAction) => void;
   readonly repaint: () => void;
   readonly suspend: () => void;
@@ -20,11 +20,10 @@ export interface Effects {
 
 export function createTopStore(size: ScreenSize, effects: Effects): TopStore {
   let state = initialState(size);
-  const listeners = new Set<() => void>();
   const change = (next: TopState): void => {
     if (next === state) return;
     state = next;
-    for (const listener of listeners) listener();
+    effects.changed();
   };
   const carryOut = (effect: Effect): void => {
     if (effect.kind === 'act') effects.act(effect.id, effect.action);
@@ -32,21 +31,11 @@ export function createTopStore(size: ScreenSize, effects: Effects): TopStore {
   };
   return {
     state: () => state,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
     tell: (event) => change(reduce(state, event)),
-    press(keys) {
-      let next = state;
-      const wanted: Effect[] = [];
-      for (const key of keys) {
-        const pressed = pressKey(next, key);
-        next = pressed.state;
-        if (pressed.effect) wanted.push(pressed.effect);
-      }
-      change(next);
-      for (const effect of wanted) carryOut(effect);
+    press(key) {
+      const pressed = pressKey(state, key);
+      change(pressed.state);
+      if (pressed.effect) carryOut(pressed.effect);
     },
   };
 }

@@ -38,27 +38,20 @@ export function watchFleet(source: TopSource, clock: Clock, tell: (event: TopEve
     }
     isAsking = true;
     const startMs = clock.monotonicMs();
-    try {
-      const [fleet, agents] = await Promise.all([source.fleet(), source.agents()]);
-      if (!isStopped) tell({ kind: 'seen', fleet, agents, nowMs: clock.wallMs() });
-    } catch (error) {
-      if (!isStopped) tell({ kind: 'lost', reason: messageOf(error), nowMs: clock.wallMs() });
-    }
+    const event = await look(source, clock);
     isAsking = false;
     if (isStopped) return;
+    tell(event);
     const waitMs = isStale ? 0 : Math.max(0, startMs + PERIOD_MS - clock.monotonicMs());
     isStale = false;
     timer = clock.setTimeout(() => void ask(), waitMs);
   };
 
   const act = async (id: string, action: AgentAction): Promise<void> => {
-    try {
-      await source.act(id, action);
-      tell({ kind: 'acted', id, action, nowMs: clock.wallMs() });
-    } catch (error) {
-      tell({ kind: 'refused', message: messageOf(error), nowMs: clock.wallMs() });
-    }
-    if (!isStopped) await ask();
+    const event = await request(source, id, action, clock);
+    if (isStopped) return;
+    tell(event);
+    await ask();
   };
 
   void ask();
@@ -70,6 +63,24 @@ export function watchFleet(source: TopSource, clock: Clock, tell: (event: TopEve
       source.close();
     },
   };
+}
+
+async function look(source: TopSource, clock: Clock): Promise<TopEvent> {
+  try {
+    const [fleet, agents] = await Promise.all([source.fleet(), source.agents()]);
+    return { kind: 'seen', fleet, agents, nowMs: clock.wallMs() };
+  } catch (error) {
+    return { kind: 'lost', reason: messageOf(error), nowMs: clock.wallMs() };
+  }
+}
+
+async function request(source: TopSource, id: string, action: AgentAction, clock: Clock): Promise<TopEvent> {
+  try {
+    await source.act(id, action);
+    return { kind: 'acted', id, action, nowMs: clock.wallMs() };
+  } catch (error) {
+    return { kind: 'refused', message: messageOf(error), nowMs: clock.wallMs() };
+  }
 }
 
 /** Foreseen ones are written for people; of others the message is the best there is. */
