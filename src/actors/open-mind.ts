@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import type { SessionId } from '../contract/client-key.ts';
 import type { AttachmentInfo } from '../contract/frames.ts';
-import type { ModelSettings } from '../contract/model-settings.ts';
+import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
 import { parseRuntimeId } from '../contract/runtime-id.ts';
 import { LOCAL_VENDORS, unaliased } from '../contract/vendors.ts';
 import { modelLabel } from '../models/registry.ts';
@@ -163,6 +163,21 @@ function createImages({ init }: OpenMindOptions) {
     roots: [join(dir, 'uploads'), join(dir, 'outputs'), settings.vaultPath, ...settings.uploads.roots],
     privateFiles: [settings.dbPath],
   };
-  return (attachments: readonly AttachmentInfo[]) =>
-    visibleImages(attachments, (path) => findServed(resolve(dir, path), places));
+  return async (attachments: readonly AttachmentInfo[], model: string | undefined) => {
+    const images = await visibleImages(attachments, (path) => findServed(resolve(dir, path), places));
+    return images.length > 0 && !maySee(model ?? modelLabel(settings.model), settings.model)
+      ? 'unseen'
+      : images;
+  };
+}
+
+/** Nobody said that it cannot; of models that are chosen between, that none of them can. */
+function maySee(model: string, settings: ModelSettings): boolean {
+  const { routing } = settings;
+  const asked = model === 'smart' && routing ? TIERS.map((tier) => routing[tier]) : [model];
+  return asked.some((one) => {
+    const { provider, model: id } = parseRuntimeId(one);
+    const entry = settings.providers[unaliased(provider)]?.models.find((known) => known.id === id);
+    return entry?.vision !== false;
+  });
 }

@@ -43,6 +43,8 @@ export interface ModelEntry {
   /** Dollars for a million tokens, where the configuration says them. */
   readonly inputCostPerMillion: number | undefined;
   readonly outputCostPerMillion: number | undefined;
+  /** False: it cannot be shown images. Absent: nobody knows before it is asked. */
+  readonly vision?: boolean;
 }
 
 export const TIERS = ['simple', 'medium', 'hard'] as const;

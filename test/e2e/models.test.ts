@@ -1,9 +1,15 @@
 /** A fleet whose agents call models over HTTP, of a double on this machine. */
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { openChat } from '../fixtures/chat.ts';
+import { isTerminal, openChat } from '../fixtures/chat.ts';
 import { startFleet } from '../fixtures/fleet-process.ts';
 import { startDouble, stopDouble } from '../fixtures/model-double.ts';
+
+/** One pixel. */
+const PNG =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 test('an agent answers through its provider; one without key starts, says what is missing, and says so again', async (t) => {
   const double = await startDouble();
@@ -12,6 +18,9 @@ test('an agent answers through its provider; one without key starts, says what i
   const YAML: Readonly<Record<string, string>> = {
     local: `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1" }\n`,
     keyless: 'model: { provider: anthropic }\n',
+    blind: `model: { provider: groq, model_id: m, api_key: k, base_url: "${double.url}/v1" }
+providers: { groq: { models: [{ id: m, vision: false }] } }
+`,
   };
   const fleet = await startFleet(t, {
     agents: Object.keys(YAML),
@@ -27,6 +36,22 @@ test('an agent answers through its provider; one without key starts, says what i
   assert.equal(deltas.join(''), 'The sea is near.');
   assert.ok(deltas.length > 1);
   assert.equal(double.getLastRequest()?.headers.authorization, undefined);
+
+  for (const id of ['local', 'blind']) {
+    const path = join(fleet.agent(id).dir, 'uploads', 'shore.png');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, Buffer.from(PNG, 'base64'));
+    const chat = await openChat(t, fleet.agent(id).wsUrl, { clientId: 'c' });
+    const attachments = [{ type: 'image', filename: 'shore.png', path }];
+    chat.send({ type: 'message', text: 'what is near', session_id: 'S', id: 'seen', attachments });
+    assert.equal((await chat.frame(isTerminal)).type, 'response');
+    const sent = JSON.stringify(double.getLastRequest()?.body);
+    assert.match(sent, /image: shore\.png — local path: /);
+    assert.deepEqual(
+      [sent.includes(PNG), sent.includes('cannot be shown images')],
+      [id === 'local', id === 'blind'],
+    );
+  }
 
   const keyless = await openChat(t, fleet.agent('keyless').wsUrl, { clientId: 'c' });
   const failed = await keyless.ask('hello');

@@ -60,8 +60,11 @@ export interface MindParts {
   readonly toolRunner?: ToolRunner;
   /** Rejects with `budget.exceeded` when no more may be spent. */
   readonly meter?: (plan: CallPlan) => Promise<CallMeter>;
-  /** Of the files of a message those that the model can be shown. */
-  readonly images?: (attachments: readonly AttachmentInfo[]) => Promise<readonly ImagePart[]>;
+  /** Of the files of a message those that the model can be shown; `unseen`: there are some, and it sees nothing. */
+  readonly images?: (
+    attachments: readonly AttachmentInfo[],
+    model: string | undefined,
+  ) => Promise<readonly ImagePart[] | 'unseen'>;
   readonly enterModel?: (detail: string) => () => void;
   readonly onProgress: () => void;
 }

@@ -123,12 +123,12 @@ export class Thinking implements Thought {
     const memory = conversations?.before(rowId, sessionId, wanted);
     const model = memory?.model ?? wanted;
     if (this.#isEcho(model)) return { user: { role: 'user', text }, history: [], summary: undefined, model };
-    const shown = attachments.length > 0 ? ((await images?.(attachments)) ?? []) : [];
-    const user: UserMessage = {
-      role: 'user',
-      text: announceFiles(text, attachments),
-      ...(shown.length > 0 ? { images: shown } : {}),
-    };
+    const shown = attachments.length > 0 ? ((await images?.(attachments, model)) ?? []) : [];
+    const said = announceFiles(text, attachments);
+    const user: UserMessage =
+      shown === 'unseen'
+        ? { role: 'user', text: unseen(said) }
+        : { role: 'user', text: said, ...(shown.length > 0 ? { images: shown } : {}) };
     return { user, history: memory?.history ?? [], summary: memory?.summary, model };
   }
 
@@ -247,8 +247,7 @@ export class Thinking implements Thought {
   /** False: there is nothing left that could be left out. */
   #shorten(prepared: Prepared, code: string): boolean {
     if (code === 'model.rejected' && prepared.user.images !== undefined) {
-      const text = `${prepared.user.text}\n[This model cannot be shown images.]`;
-      prepared.user = { role: 'user', text };
+      prepared.user = { role: 'user', text: unseen(prepared.user.text) };
       return true;
     }
     if (code !== 'model.context_too_long') return false;
@@ -280,6 +279,10 @@ export class Thinking implements Thought {
     const { cause } = this.#control;
     if (cause) throw cause;
   }
+}
+
+function unseen(text: string): string {
+  return `${text}\n[This model cannot be shown images.]`;
 }
 
 function tooManySteps(toolSteps: number): AppError {

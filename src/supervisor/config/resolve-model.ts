@@ -228,8 +228,12 @@ function toModelEntry(written: unknown): readonly ModelEntry[] {
   const id = [entry.id, entry.model_id, entry.model].find((name) => typeof name === 'string' && name !== '');
   if (typeof id !== 'string') return [];
   const { input_cost_per_million: input, output_cost_per_million: output } = entry;
-  return [{ id, inputCostPerMillion: toPrice(input), outputCostPerMillion: toPrice(output) }];
+  const vision = VISION[String(entry.vision).toLowerCase()];
+  const sees = vision === undefined ? {} : { vision };
+  return [{ id, inputCostPerMillion: toPrice(input), outputCostPerMillion: toPrice(output), ...sees }];
 }
+
+const VISION: Readonly<Record<string, boolean>> = { true: true, yes: true, false: false, no: false };
 
 function toPrice(value: unknown): number | undefined {
   const price = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
