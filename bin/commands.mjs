@@ -2,6 +2,9 @@
 export const COMMANDS = [
   'init',
   'validate',
+  'doctor',
+  'backup',
+  'restore',
   'ps',
   'top',
   'logs',

@@ -24,6 +24,9 @@ const COMMANDS: Commands = {
   act: async (...call) => (await import('../commands/act/actions.ts')).runAct(...call),
   add: async (...call) => (await import('../commands/act/actions.ts')).runAdd(...call),
   remove: async (...call) => (await import('../commands/act/actions.ts')).runRemove(...call),
+  doctor: async (...call) => (await import('./doctor/run-doctor.ts')).runDoctor(...call),
+  backup: async (...call) => (await import('./backup/run-backup.ts')).runBackup(...call),
+  restore: async (...call) => (await import('./backup/run-restore.ts')).runRestore(...call),
   completion: async ({ shell }, { out }) => {
     const { shellScript } = await import('../commands/completion/shell-scripts.ts');
     out.write(shellScript(shell));

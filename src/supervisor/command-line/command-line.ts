@@ -14,6 +14,9 @@ import type {
   RemoveOptions,
   TailOptions,
 } from '../../commands/command-options.ts';
+import type { BackupOptions } from '../backup/run-backup.ts';
+import type { RestoreOptions } from '../backup/run-restore.ts';
+import type { DoctorOptions } from '../doctor/run-doctor.ts';
 import { EXIT_CODES } from '../exit-codes.ts';
 import { allCommands, createProgram } from './program.ts';
 import type { RunOptions } from './run-command.ts';
@@ -30,6 +33,9 @@ export interface CommandOptions {
   readonly act: ActOptions;
   readonly add: AddOptions;
   readonly remove: RemoveOptions;
+  readonly doctor: DoctorOptions;
+  readonly backup: BackupOptions;
+  readonly restore: RestoreOptions;
   readonly completion: CompletionOptions;
   readonly complete: { readonly words: readonly string[] };
 }

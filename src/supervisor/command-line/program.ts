@@ -1,6 +1,7 @@
 /** All commands of the program as commander knows them: for parsing what is typed, and for completing it. */
 import { Command } from 'commander';
 import { addActCommands } from './act-commands.ts';
+import { addCareCommands } from './care-commands.ts';
 import type { Done } from './command-line.ts';
 import { addLookCommands } from './look-commands.ts';
 import { addRun } from './run-command.ts';
@@ -36,6 +37,7 @@ export function createProgram(version: string, done: Done, options: { readonly c
     .argument('<dir...>', 'directories to create')
     .action((dirs: string[]) => done({ kind: 'init', dirs }));
   addValidate(program, done);
+  addCareCommands(program, done);
   program.commandsGroup('Look at the running fleet:');
   addLookCommands(program, done);
   program.commandsGroup('Act on the running fleet:');
