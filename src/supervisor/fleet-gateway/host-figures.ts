@@ -33,7 +33,7 @@ export interface HostReader {
 /** Between two looks of the delay monitor. */
 const RESOLUTION_MS = 20;
 /** For how long what was read of all descriptors is good. */
-const WATCHES_KEPT_MS = 30_000;
+const WATCHES_KEPT_MS = 60_000;
 const NS_PER_MS = 1_000_000;
 
 export function createHostReader(options: MetricsOptions): HostReader {
