@@ -133,8 +133,16 @@ function createLineBuilder(head: () => string, write: (line: string) => void): L
 /** `level` stands only where it says something: readers of the reference's log know `ts`, `event` and fields. */
 function toHead(clock: Clock, event: string, level: LogLevel): string {
   const shown = RANK[level] >= RANK.warn ? `,"level":"${level}"` : '';
-  return `{"ts":${clock.wallMs() / 1000},"event":${JSON.stringify(event)}${shown}`;
+  return `{"ts":${clock.wallMs() / 1000},"event":${quoted(event)}${shown}`;
 }
+
+/** As `JSON.stringify` writes it, which for short texts is three times as slow. */
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+/** ASCII but for quote, backslash and control characters. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 /**
  * What pino would make of fields that are texts and numbers, without its general way there: two such lines are written
@@ -147,7 +155,7 @@ function toPlainText(fields: LogFields): string | undefined {
   for (const key in fields) {
     const value = fields[key];
     if (key === 'ts' || key === 'event') return undefined;
-    if (typeof value === 'string') text += `,"${key}":${JSON.stringify(value)}`;
+    if (typeof value === 'string') text += `,"${key}":${quoted(value)}`;
     else if (typeof value === 'number' && Number.isFinite(value)) text += `,"${key}":${value}`;
     else if (value !== undefined) return undefined;
   }

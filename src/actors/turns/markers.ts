@@ -9,6 +9,8 @@ const OPENING = /\[(IMAGE|FILE|VOICE|VIDEO):/g;
  * and an answer, which may repeat what a stranger wrote, could hold up the agent for an hour.
  */
 export function parseMarkers(text: string): { text: string; attachments: AttachmentInfo[] | null } {
+  // Nearly every answer: looking for a pattern costs a turn of the echo model as much as writing it down.
+  if (!text.includes('[')) return { text: text.trim(), attachments: null };
   const attachments: AttachmentInfo[] = [];
   let rest = '';
   let doneTo = 0;
