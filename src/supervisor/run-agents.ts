@@ -38,8 +38,8 @@ export interface RunDependencies {
     dir: string,
     present: readonly { readonly id: string; readonly dir: string }[],
   ) => Promise<{ readonly id: string; readonly dir: string }>;
-  /** Those of the command line are decided about: all others come by `add`. */
-  readonly onPrepared?: () => void;
+  /** Once, when every agent of the command line has started or failed for the first time. */
+  readonly onSettled?: () => void;
   /** Whether somebody could still add an agent, or start one that was stopped. */
   readonly isOpen?: () => boolean;
   readonly fleet: Fleet;
@@ -194,7 +194,6 @@ class AgentRun implements Run {
     await this.#tryEach(alone);
     this.#isPreparing = false;
     this.#additions.start();
-    if (!this.#isStopping) this.#on.onPrepared?.();
     this.#check();
   }
 
@@ -351,6 +350,7 @@ class AgentRun implements Run {
       this.#settled = this.#on.report
         .settled([...statuses, ...this.#refused], longestDeadlines([...this.#specs.values()]))
         .catch((error: unknown) => this.#on.report.defect(error));
+      this.#on.onSettled?.();
     }
     if (statuses.some(({ state }) => ALIVE.has(state))) return;
     const isByWish = this.#wasRemoved || this.#resting.size > 0;

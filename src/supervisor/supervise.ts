@@ -196,7 +196,7 @@ function start(
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),
-    onPrepared: () => {
+    onSettled: () => {
       if (!options.reload) return;
       reload = openReload({ fleet, run, config, patterns, report });
       reload.catch((error: unknown) => report.defect(error, 'hot reload'));

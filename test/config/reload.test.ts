@@ -136,6 +136,23 @@ describe('hot reload', { concurrency: 3 }, () => {
     assert.equal(status.restarts, 3);
   });
 
+  test('a directory that was refused at the start is started when its configuration is mended', async (t) => {
+    const { fileOf, run, runsWith, statusOf } = await startReloadFleet(t, {
+      agents: { alpha: yaml('one'), broken: 'logging: {level: loud}\n' },
+      dirs: ['alpha', 'broken'],
+    });
+    await runsWith('alpha', 'one info');
+    assert.equal(statusOf('broken')?.state, 'refused');
+    writeFileSync(fileOf('broken'), yaml('mended'));
+    await runsWith('broken', 'mended info');
+    assert.deepEqual(
+      run.agents().map(({ id }) => id),
+      ['alpha', 'broken'],
+    );
+    writeFileSync(fileOf('broken'), yaml('again'));
+    await runsWith('broken', 'again info');
+  });
+
   test('directories come and go under a pattern in quotes; those removed by command stay away', async (t) => {
     const agents = { 'agents/alpha': yaml('one'), 'agents/beta': yaml('one') };
     const { fleet, place, run, runsWith, statusOf, until, lines } = await startReloadFleet(t, {

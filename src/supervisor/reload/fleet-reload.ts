@@ -1,6 +1,6 @@
 /**
  * Hot reload of a whole fleet: one watch of paths for all configurations and all patterns, and what follows from its
- * news. Begins when the agents of the command line are prepared, so that it is no part of their start.
+ * news. Begins when the agents of the command line have settled, so that it is no part of their start.
  */
 import type { Clock } from '../../contract/clock.ts';
 import type { WireError } from '../../contract/errors.ts';
