@@ -13,6 +13,7 @@ import { benchHostDeath } from './host-death.ts';
 import { benchMetrics } from './metrics.ts';
 import { benchRestart } from './restart.ts';
 import { benchHealth, benchTurns } from './throughput.ts';
+import { benchUploads } from './uploads.ts';
 import { benchVaultIndex } from './vault-index.ts';
 import { benchVaultTurns } from './vault-turns.ts';
 
@@ -26,6 +27,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P8: benchHostDeath,
   metrics: benchMetrics,
   P9: benchDeltas,
+  uploads: benchUploads,
 };
 
 const VERDICTS = new Map<boolean | undefined, string>([
