@@ -61,6 +61,11 @@ test('every letter that is underlined sorts, again turns it round, and the first
   const start = after(seen(FIFTY), 'end');
   const sorts = [...'itchleau'].map((key) => after(start, key).sort.by);
   assert.deepEqual(sorts, ['id', 'state', 'cpu', 'heap', 'lag', 'queue', 'restarts', 'uptime']);
+  const heads = (state: TopState): string => (screenLines(state)[2] ?? []).map(({ text }) => text).join('');
+  const whole = /ID.? +STATE.? +.?CPU% +.?HEAP +.?LAG +.?QUEUE +.?RESTARTS +.?UPTIME$/;
+  for (const key of 'itchleau') assert.match(heads(after(start, key)), whole);
+  const letters = (screenLines(start)[2] ?? []).filter(({ underline }) => underline).map(({ text }) => text);
+  assert.equal(letters.join('').toLowerCase(), 'itchleau');
   const sorted = after(start, 'i', 'i');
   assert.deepEqual([sorted.sort.descending, sorted.selected, sorted.first], [true, 'agent-49', 0]);
 });

@@ -71,17 +71,17 @@ function countsLine(state: TopState, rows: number): Line {
 }
 
 function headRow(placed: readonly PlacedColumn[], sort: Sort): Line {
-  const line: Span[] = [{ text: ' '.repeat(MARKER_COLUMNS) }];
-  for (const [at, { column, width }] of placed.entries()) {
-    if (at > 0) line.push({ text: GAP });
-    line.push(...headCell(column, width, sort));
-  }
-  return line;
+  const cells = placed.flatMap(({ column, width }, at) => {
+    if (at === 0) return headCell(column, width, sort);
+    // The arrow before a head on the right may stand in the gap.
+    if (column.align === 'right') return headCell(column, width + GAP_COLUMNS, sort);
+    return [{ text: GAP }, ...headCell(column, width, sort)];
+  });
+  return [{ text: ' '.repeat(MARKER_COLUMNS) }, ...cells];
 }
 
-/** The arrow points the way values grow down the table's lines, and the letter that sorts is underlined. */
-function headCell(column: Column, width: number, { by, descending }: Sort): readonly Span[] {
-  const { name, head, align } = column;
+/** The arrow says whether the table goes down or up from its first line; the letter that sorts is underlined. */
+function headCell({ name, head, align }: Column, width: number, { by, descending }: Sort): readonly Span[] {
   const style: Style = by === name ? { bold: true, color: 'cyan' } : { bold: true };
   if (!isSortKey(name)) return [{ text: fitText(head, width, align), ...style }];
   const arrow = by === name ? (descending ? '\u{25bc}' : '\u{25b2}') : '';

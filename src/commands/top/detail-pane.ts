@@ -43,7 +43,7 @@ function work({ turns, sockets, children, hangs, incarnation, external_bytes }: 
   const counts = [
     ...(turns === null ? [] : [`${turns.running} running, ${turns.waiting} waiting`]),
     ...(turns === null ? [] : [`${turns.done} done, ${turns.failed} failed`]),
-    ...(sockets === null ? [] : [plural(sockets, 'socket')]),
+    ...(sockets ? [plural(sockets, 'socket')] : []),
     ...(children === 0 ? [] : [plural(children, 'program')]),
     ...(external_bytes === null ? [] : [`${formatBytes(external_bytes)} external`]),
     ...(hangs === 0 ? [] : [plural(hangs, 'hang')]),

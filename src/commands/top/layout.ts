@@ -14,7 +14,8 @@ export interface PlacedColumn {
 }
 
 export function placeColumns(agents: readonly FleetAgent[], columns: number): readonly PlacedColumn[] {
-  const idWidth = Math.max(2, ...agents.map(({ id }) => textWidth(lineText(id))));
+  // Its head, with the arrow of the column that sorts.
+  const idWidth = Math.max(3, ...agents.map(({ id }) => textWidth(lineText(id))));
   let placed = COLUMNS.map((column) => ({
     column,
     width: column.name === 'id' ? Math.min(column.width, idWidth) : column.width,
