@@ -32,17 +32,19 @@ test('a narrow terminal loses the least needed columns first', () => {
   assert.equal(namesAt(120), `${core} turns port problem`);
   assert.equal(namesAt(120, 'x'.repeat(30)), `${core} turns problem`);
   assert.equal(namesAt(80), core);
-  assert.equal(namesAt(80, 'x'.repeat(30)), 'id state cpu heap lag queue restarts');
+  assert.equal(namesAt(80, 'x'.repeat(30)), core, 'the id is cut');
   assert.equal(namesAt(60), 'id state cpu heap queue restarts');
   assert.equal(namesAt(30), 'id state cpu');
   assert.equal(namesAt(5), 'id');
 });
 
 test('an id gets the room there is, and is whole where it can be', () => {
-  const [id] = placeColumns([fleetAgent({ id: 'research-assistant' })], 80);
-  assert.equal(id?.width, 'research-assistant'.length);
-  const [cut] = placeColumns([fleetAgent({ id: 'x'.repeat(60) })], 200);
-  assert.equal(cut?.width, 32);
+  const widthOfId = (id: string, columns: number) => placeColumns([fleetAgent({ id })], columns)[0]?.width;
+  assert.equal(widthOfId('research-assistant', 120), 'research-assistant'.length);
+  assert.equal(widthOfId('research-assistant', 82), 17);
+  assert.equal(widthOfId('research-assistant', 80), 15);
+  assert.equal(widthOfId('x'.repeat(60), 200), 32);
+  assert.equal(widthOfId('a', 80), 3);
 });
 
 test('agents, details and fixed lines fill the terminal', () => {

@@ -34,7 +34,8 @@ function stateText({ state, restart_in_ms, silent_ms }: FleetAgent): string {
 }
 
 function place({ host, port, transport, isolation, model }: FleetAgent): string {
-  const address = port === null ? null : `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
+  const address =
+    port === null ? 'not listening' : `${host?.includes(':') ? `[${host}]` : (host ?? '')}:${port}`;
   const parts = [address, transport, isolation, model === null ? null : `model ${model}`];
   return parts.filter((part) => part !== null).join('  ');
 }

@@ -5,8 +5,11 @@ import { COLUMNS, type Column } from './columns.ts';
 
 export const MARKER_COLUMNS = 2;
 export const GAP_COLUMNS = 2;
-/** An id that is longer is cut where others have no room else. */
+/** An id that is longer is always cut; the pane has it whole. */
 const ID_COLUMNS_MAX = 32;
+/** Ids are cut to this for the sake of columns of at least that rank; others are left out before. */
+const ID_COLUMNS_LEAST = 15;
+const RANK_ABOVE_ID = 70;
 
 export interface PlacedColumn {
   readonly column: Column;
@@ -22,8 +25,11 @@ export function placeColumns(agents: readonly FleetAgent[], columns: number): re
   }));
   const room = (): number => columns - tableWidth(placed);
   while (room() < 0 && placed.length > 1) {
-    const ranks = placed.map(({ column }) => column.rank);
-    placed = placed.filter(({ column }) => column.rank > Math.min(...ranks));
+    const [least] = [...placed].sort((one, other) => one.column.rank - other.column.rank);
+    const spare = widthOf(placed, 'id') - ID_COLUMNS_LEAST;
+    if (spare > 0 && least !== undefined && least.column.rank >= RANK_ABOVE_ID) {
+      placed = widen(placed, 'id', -Math.min(spare, -room()));
+    } else placed = placed.filter((each) => each !== least);
   }
   placed = widen(placed, 'id', Math.min(room(), Math.min(idWidth, ID_COLUMNS_MAX) - widthOf(placed, 'id')));
   return widen(placed, 'problem', room());

@@ -1,4 +1,4 @@
-/** What each key does. `docs/fleet.md` and the page behind `?` explain them to people. */
+/** What each key does. `docs/top.md` and the page behind `?` explain them to people. */
 import type { AgentAction } from '../command-options.ts';
 import { sortKeyOf } from './columns.ts';
 import { shareRows } from './layout.ts';
