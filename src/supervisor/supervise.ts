@@ -12,14 +12,14 @@ import { answerBy, configAnswers } from './answer-questions.ts';
 import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line/run-command.ts';
 import type { Overrides } from './config/resolve-config.ts';
-import { type HostConfig, openConfig } from './config-store/open-config.ts';
+import { openConfig } from './config-store/open-config.ts';
 import { discover, discoverOne } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { AgentStatus, Fleet } from './fleet.ts';
 import { heardBy, openHostGateway, superviseWith } from './fleet-gateway/host-gateway.ts';
 import type { FleetGateway } from './fleet-gateway/open-fleet-gateway.ts';
 import { readBreadcrumb } from './read-breadcrumb.ts';
-import type { FleetReload } from './reload/fleet-reload.ts';
+import { createLateReload } from './reload/late-reload.ts';
 import { createHumanReport } from './report/human-report.ts';
 import { createJsonReport } from './report/json-report.ts';
 import type { Report } from './report/report.ts';
@@ -135,11 +135,12 @@ function openReport({ json }: RunOptions): Report {
   });
 }
 
-function start(
-  { dirs, options, version, agentEntry }: Invocation,
+/** The fleet, and what is known of its agents' files; nothing runs yet. */
+function openFleet(
+  { options, version, agentEntry }: Invocation,
   token: string | undefined,
-  { report, watchdog, aftermath, gateway }: Host,
-): Run {
+  { report, aftermath }: Host,
+) {
   const loadOptions = { env: process.env, homeDir: homedir(), overrides: toOverrides(options, token) };
   const config = openConfig(
     loadOptions,
@@ -152,13 +153,7 @@ function start(
     notify: (id, notice) => fleet.notify(id, notice),
     onDefect: report.defect,
   });
-  const load = async (dir: string) => {
-    const loaded = await config.load(dir);
-    vaults.prepared(loaded.prepared);
-    const past = aftermath.takePast(loaded.prepared.spec.id);
-    return past === undefined ? loaded : { ...loaded, prepared: { ...loaded.prepared, past } };
-  };
-  const fleet = startFleet({
+  const fleet: Fleet = startFleet({
     entry: agentEntry,
     clock: systemClock,
     random: Math.random,
@@ -178,12 +173,26 @@ function start(
     onDefect: report.defect,
   });
   fleet.subscribe(vaults.note);
+  const load = async (dir: string) => {
+    const loaded = await config.load(dir);
+    vaults.prepared(loaded.prepared);
+    const past = aftermath.takePast(loaded.prepared.spec.id);
+    return past === undefined ? loaded : { ...loaded, prepared: { ...loaded.prepared, past } };
+  };
+  return { config, vaults, fleet, load };
+}
+
+function start(invocation: Invocation, token: string | undefined, host: Host): Run {
+  const { dirs, options, version } = invocation;
+  const { report, watchdog, aftermath, gateway } = host;
+  const { config, vaults, fleet, load } = openFleet(invocation, token, host);
   fleet.subscribe(gateway.note);
+  const cwd = process.cwd();
   let patterns: readonly string[] = [];
-  let reload: Promise<FleetReload> | undefined;
+  const reload = createLateReload(options.reload);
   const run = runAgents({
     discover: async () => {
-      const found = await discover(dirs, process.cwd());
+      const found = await discover(dirs, cwd);
       patterns = found.patterns;
       const verdict = await aftermath.judge(found.agents);
       if (verdict) report.warning({ code: 'host.died', message: verdict.says }, verdict.charged?.id);
@@ -192,40 +201,22 @@ function start(
     onTrial: aftermath.tries,
     lived: () => sleep(TRIAL_MS, undefined, { ref: false }),
     onWedged: ({ id }) => askForAnother(id, () => fleet.agents(), watchdog, aftermath),
-    find: (dir, present) => discoverOne(dir, process.cwd(), present),
+    find: (dir, present) => discoverOne(dir, cwd, present),
     loadAgent: load,
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),
-    onSettled: () => {
-      if (!options.reload) return;
-      reload = openReload({ fleet, run, config, patterns, report });
-      reload.catch((error: unknown) => report.defect(error, 'hot reload'));
-    },
+    onSettled: () =>
+      reload.start({
+        ...{ clock: systemClock, fleet, run, config, patterns, cwd },
+        ...{ warn: report.warning, onDefect: report.defect },
+      }),
     isOpen: () => gateway.isOpen() || (options.reload && patterns.length > 0),
     fleet,
     report,
   });
-  void run.ended.then(async () => (await reload)?.close());
+  void run.ended.then(reload.close);
   superviseWith(gateway, run, fleet, vaults);
   return run;
-}
-
-/** Loaded when everything is on its way: nothing of it is needed for a start. */
-async function openReload(of: {
-  readonly fleet: Fleet;
-  readonly run: Run;
-  readonly config: HostConfig;
-  readonly patterns: readonly string[];
-  readonly report: Report;
-}): Promise<FleetReload> {
-  const { startReload } = await import('./reload/fleet-reload.ts');
-  const { fleet, run, config, patterns, report } = of;
-  return startReload({
-    ...{ fleet, run, config, patterns, cwd: process.cwd() },
-    clock: systemClock,
-    warn: (warning, id) => report.warning(warning, id),
-    onDefect: report.defect,
-  });
 }
 
 /** What the command line sets for every agent. */

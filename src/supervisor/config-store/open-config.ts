@@ -6,13 +6,13 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../contract/clock.ts';
-import type { WireError } from '../../contract/errors.ts';
+import type { AppError, WireError } from '../../contract/errors.ts';
 import { type LoadedAgent, loadAgent, type PrepareAgent, prepareAgent } from '../config/load-agent.ts';
 import type { LoadOptions } from '../config/resolve-config.ts';
-import type { Fleet, PreparedAgent } from '../fleet.ts';
+import type { AgentStatus, Fleet, PreparedAgent } from '../fleet.ts';
 import { difference } from '../reload/config-parts.ts';
 import { invalidConfig, isConfigProblem } from '../reload/invalid-config.ts';
-import { createKnownConfigs, type KnownConfigs } from '../reload/known-configs.ts';
+import { createKnownConfigs, type KnownConfigs, type ReadConfig } from '../reload/known-configs.ts';
 import { type ConfigApplier, createConfigApplier } from './apply-config.ts';
 import { type ConfigStore, createConfigStore } from './config-store.ts';
 
@@ -63,44 +63,65 @@ export function openConfig(
       return answer;
     },
   });
-  const take = (loaded: LoadedAgent): LoadedAgent => {
-    known.set(loaded);
-    applier.started(loaded.prepared);
-    return loaded;
-  };
-
-  const loadAgain = async (id: string): Promise<PreparedAgent> => {
-    const before = known.get(id);
-    if (before === undefined) throw new Error(`${id} was never loaded`);
-    try {
-      const { prepared } = take(await loadAgent(dirname(before.file), options));
-      const { sections } = difference(before.prepared, prepared);
-      const isMended = statusOf(id)?.config.state === 'invalid';
-      if (sections.length > 0)
-        fleet().configChanged(id, { type: 'config.applied', how: 'restart', sections });
-      else if (isMended) fleet().configChanged(id, { type: 'config.applied', how: 'nothing', sections });
-      return prepared;
-    } catch (error) {
-      // Without its directory it cannot run, whatever it is told.
-      if (!isConfigProblem(error) || !(await isDirectory(before.prepared.spec.dir))) throw error;
-      if (statusOf(id)?.config.state !== 'invalid') fleet().configChanged(id, invalidConfig(error));
-      const message = `starts with the last good openagent.yaml; the one that is there is not: ${error.message}`;
-      warn({ code: error.code, message }, id);
-      applier.started(before.prepared);
-      return before.prepared;
-    }
-  };
-
+  const starts = createStarts(options, { known, applier, fleet, warn, statusOf });
   return {
     store,
     applier,
     known,
     prepare,
-    load: async (dir) => take(await loadAgent(dir, options)),
-    loadAgain,
+    ...starts,
     forget: (id) => {
       known.forget(id);
       applier.forget(id);
+    },
+  };
+}
+
+interface StartsWith {
+  readonly known: KnownConfigs;
+  readonly applier: ConfigApplier;
+  readonly fleet: () => HostConfigFleet;
+  readonly warn: (warning: WireError, id: string) => void;
+  readonly statusOf: (id: string) => AgentStatus | undefined;
+}
+
+/** How a file becomes what an agent starts with. */
+function createStarts(
+  options: LoadOptions,
+  { known, applier, fleet, warn, statusOf }: StartsWith,
+): Pick<HostConfig, 'load' | 'loadAgain'> {
+  const take = (loaded: LoadedAgent): LoadedAgent => {
+    known.set(loaded);
+    applier.started(loaded.prepared);
+    return loaded;
+  };
+  /** What the watch has not seen yet is told by whoever sees it first. */
+  const tell = (id: string, sections: readonly string[]): void => {
+    const isMended = statusOf(id)?.config.state === 'invalid';
+    if (sections.length > 0) fleet().configChanged(id, { type: 'config.applied', how: 'restart', sections });
+    else if (isMended) fleet().configChanged(id, { type: 'config.applied', how: 'nothing', sections });
+  };
+  const fallBack = (id: string, { prepared }: ReadConfig, error: AppError): PreparedAgent => {
+    if (statusOf(id)?.config.state !== 'invalid') fleet().configChanged(id, invalidConfig(error));
+    const message = `starts with the last good openagent.yaml; the one that is there is not: ${error.message}`;
+    warn({ code: error.code, message }, id);
+    applier.started(prepared);
+    return prepared;
+  };
+  return {
+    load: async (dir) => take(await loadAgent(dir, options)),
+    loadAgain: async (id) => {
+      const before = known.get(id);
+      if (before === undefined) throw new Error(`${id} was never loaded`);
+      try {
+        const { prepared } = take(await loadAgent(dirname(before.file), options));
+        tell(id, difference(before.prepared, prepared).sections);
+        return prepared;
+      } catch (error) {
+        // Without its directory it cannot run, whatever it is told.
+        if (!isConfigProblem(error) || !(await isDirectory(before.prepared.spec.dir))) throw error;
+        return fallBack(id, before, error);
+      }
     },
   };
 }

@@ -7,13 +7,15 @@ import { inspect } from 'node:util';
 import picocolors from 'picocolors';
 import type { AgentState } from '../../contract/fleet/agent-states.ts';
 import type { Deadlines } from '../child-spec.ts';
-import type { AgentStatus, ConfigOutcome } from '../fleet.ts';
+import type { AgentStatus } from '../fleet.ts';
 import { createOutputPrinter } from './agent-output.ts';
+import { createFleetNotices } from './fleet-notices.ts';
 import { plainText } from './plain-text.ts';
 import {
   agentModel,
   agentUrl,
   createChangeFilter,
+  type HostLife,
   type Report,
   type ReportOptions,
   type ReportStream,
@@ -31,39 +33,24 @@ const UNWATCHED =
 
 export function createHumanReport(options: ReportOptions): Report {
   const { out, err, monotonicMs } = options;
-  const colors = picocolors.createColors(hasColors(out, options.env));
-  const errColors = picocolors.createColors(hasColors(err, options.env));
+  const { colors, errColors, line, notice, warn, widen, idChars } = openLines(options);
   const isNews = createChangeFilter();
   const output = createOutputPrinter({ err, monotonicMs });
-  let idChars = 0;
-  const line = (text: string): unknown => out.write(`${text}\n`);
+  let gateway: Pick<HostLife, 'socket' | 'url'> = {};
   return {
-    started: () => {}, // people see that it started by its agents
-    unwatched: (pid) => err.write(`${errColors.yellow('warning')}: ${UNWATCHED} kill ${pid}\n`),
-    expect(ids) {
-      idChars = Math.min(ID_CHARS_MAX, Math.max(idChars, ...ids.map((id) => id.length)));
+    started(_pid, _version, life) {
+      // That it started people see by its agents; where to ask for them stands below their table.
+      gateway = life ?? {};
     },
+    unwatched: (pid) => err.write(`${errColors.yellow('warning')}: ${UNWATCHED} kill ${pid}\n`),
+    expect: widen,
     created: (dir) =>
       line(`created ${plainText(dir)}: edit openagent.yaml in it to give it a model and a name`),
     agent(status) {
-      if (status.state !== 'waiting' && isNews(status)) line(stateLine(status, idChars, colors));
+      if (status.state !== 'waiting' && isNews(status)) line(stateLine(status, idChars(), colors));
     },
-    added: (id, dir) => line(noticeLine(id, 'added', plainText(dir), idChars, colors)),
-    removed: (id, dir) => line(noticeLine(id, 'removed', plainText(dir), idChars, colors)),
-    config(outcome, id) {
-      if (outcome.type === 'config.applied') {
-        line(noticeLine(id, 'reloaded', reloadText(outcome), idChars, colors));
-        return;
-      }
-      const goesOn = 'it goes on with the configuration it has';
-      err.write(
-        `${errColors.yellow('warning')}: ${plainText(id)}: ${indented(outcome.problem.message)}; ${goesOn}\n`,
-      );
-    },
-    warning(warning, id) {
-      const about = id === undefined ? '' : `${plainText(id)}: `;
-      err.write(`${errColors.yellow('warning')}: ${about}${indented(warning.message)}\n`);
-    },
+    ...createFleetNotices({ notice, warn }),
+    warning: (warning, id) => warn(id, warning.message),
     incident({ text, file }, id) {
       const details = file === undefined ? '' : ` (${plainText(file)})`;
       err.write(`${errColors.red('incident')}: ${plainText(id)} ${indented(text)}${details}\n`);
@@ -73,7 +60,7 @@ export function createHumanReport(options: ReportOptions): Report {
       const { agentTable } = await import('./agent-table.ts');
       const columns = out.columns ?? COLUMNS_DEFAULT;
       line(`\n${agentTable(agents, columns, (state) => paint(state as AgentState, state, colors))}`);
-      const below = [...(deadlines ? [deadlinesLine(deadlines)] : []), ...hints(agents)];
+      const below = [...(deadlines ? [deadlinesLine(deadlines)] : []), ...hints(agents, gateway)];
       for (const hint of below.length > 0 ? ['', ...below] : []) line(colors.dim(hint));
     },
     stopping(signal, how) {
@@ -100,30 +87,33 @@ export function createHumanReport(options: ReportOptions): Report {
   };
 }
 
+/** Lines in columns of one width on stdout, warnings on stderr. */
+function openLines({ out, err, env }: ReportOptions) {
+  const colors = picocolors.createColors(hasColors(out, env));
+  const errColors = picocolors.createColors(hasColors(err, env));
+  let idChars = 0;
+  const line = (text: string): unknown => out.write(`${text}\n`);
+  return {
+    ...{ colors, errColors, line },
+    idChars: () => idChars,
+    widen: (ids: readonly string[]): void => {
+      idChars = Math.min(ID_CHARS_MAX, Math.max(idChars, ...ids.map((id) => id.length)));
+    },
+    /** In the columns of the states. */
+    notice: (id: string, word: string, text: string): unknown =>
+      line(`${plainText(id).padEnd(idChars)}  ${colors.dim(word.padEnd(STATE_CHARS))}  ${text}`),
+    warn: (id: string | undefined, message: string): unknown => {
+      const about = id === undefined ? '' : `${plainText(id)}: `;
+      return err.write(`${errColors.yellow('warning')}: ${about}${indented(message)}\n`);
+    },
+  };
+}
+
 function stateLine(status: AgentStatus, idChars: number, colors: Colors): string {
   // A refused directory is named by its full path: its base name may be that of an agent that runs.
   const label = status.state === 'refused' ? status.dir : status.id;
   const start = `${plainText(label).padEnd(idChars)}  ${paint(status.state, status.state.padEnd(STATE_CHARS), colors)}`;
   return `${start}  ${facts(status).map(indented).join('  ')}`.trimEnd();
-}
-
-/** Not a state, but in the same columns. */
-function noticeLine(id: string, word: string, text: string, idChars: number, colors: Colors): string {
-  return `${plainText(id).padEnd(idChars)}  ${colors.dim(word.padEnd(STATE_CHARS))}  ${text}`;
-}
-
-function reloadText({ how, sections }: Extract<ConfigOutcome, { type: 'config.applied' }>): string {
-  const changed = sections.map(plainText).join(', ');
-  switch (how) {
-    case 'live':
-      return `${changed}: in use`;
-    case 'restart':
-      return `${changed}: starts again with it`;
-    case 'next start':
-      return `${changed}: in use from the next start`;
-    case 'nothing':
-      return 'openagent.yaml says again what is in use';
-  }
 }
 
 function facts(status: AgentStatus): readonly string[] {
@@ -144,7 +134,7 @@ function nextStep(status: AgentStatus): string {
         ? 'starts again'
         : `starts again in ${(status.restartInMs / 1000).toFixed(1)} s`;
     case 'quarantined':
-      return `given up; see ${log}, mend the cause, start the supervisor again`;
+      return `given up; see ${log}, mend the cause, then release it: openagent-supervisor release ${status.id}`;
     case 'wedged':
       return 'does not end; start the supervisor again to be rid of it';
     default:
@@ -181,14 +171,19 @@ function deadlinesLine({ drainMs, closeMs, interruptMs, killMs }: Deadlines): st
   return `deadlines:  drain ${drain}, close ${close}, then interrupt ${interrupt}, kill ${kill}`;
 }
 
-function hints(agents: readonly AgentStatus[]): readonly string[] {
+function hints(agents: readonly AgentStatus[], gateway: Pick<HostLife, 'socket' | 'url'>): readonly string[] {
+  const fleet = [
+    ...(gateway.socket === undefined ? [] : ['see all:    openagent-supervisor ps, top, logs -f']),
+    ...(gateway.url === undefined ? [] : [`probe all:  curl ${gateway.url}/readyz`]),
+  ];
   const running = agents.find((status) => status.state === 'running');
-  if (running?.port === undefined) return [];
+  if (running?.port === undefined) return fleet;
   const isAny = running.host === '0.0.0.0' || running.host === '::';
   const url = agentUrl(isAny ? { host: '127.0.0.1', port: running.port } : running);
   return [
     `ask one:    curl ${url}/api/health`,
     `talk to it: ${url?.replace('http', 'ws')}/ws`,
+    ...fleet,
     'Ctrl-C stops all and lets running turns end; a second one ends all at once.',
   ];
 }
