@@ -383,6 +383,25 @@ test('a disk that is full is told, and nothing is left on it', { skip: mounts },
   assert.deepEqual(await readdir(small), []);
 });
 
+test('a terminal is shown how far it is, on one line that is gone at the end', async (t) => {
+  const place = await makePlace(t);
+  const dir = await makeAgent(place);
+  const shown: string[] = [];
+  const err = { isTTY: true, columns: 40, write: (text: string) => shown.push(text) };
+  const { context } = commandRun(place, { err });
+  const wanted = {
+    agent: dir,
+    file: 'a.tar.gz',
+    includeSecrets: false,
+    uploads: true,
+    logs: false,
+    json: false,
+  };
+  assert.equal(await runBackup(wanted, context), 0);
+  assert.equal(shown[0], '\r\u001b[2K0 %  openagent.db');
+  assert.equal(shown.at(-1), '\r\u001b[2K');
+});
+
 test('the writer pads and counts what grows or shrinks beneath it', async (t) => {
   const place = await makePlace(t);
   const handle = await open(join(place, 'x.tar.gz'), 'w');
