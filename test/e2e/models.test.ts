@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { ROUTES } from '../../src/contract/routes.ts';
 import { isTerminal, openChat } from '../fixtures/chat.ts';
 import { startFleet } from '../fixtures/fleet-process.ts';
 import { startDouble, stopDouble } from '../fixtures/model-double.ts';
@@ -57,6 +58,12 @@ providers: { groq: { models: [{ id: m, vision: false }] } }
   const failed = await keyless.ask('hello');
   assert.deepEqual([failed.type, failed.code], ['error', 'model.unconfigured']);
   assert.match(String(failed.text), /ANTHROPIC_API_KEY/);
+  for (const [name, { method, path }] of Object.entries(ROUTES)) {
+    if (method !== 'GET' || path.includes('{')) continue;
+    const response = await fetch(`${fleet.agent('keyless').url}${path}`);
+    assert.ok(response.status < 500, `${name}: ${response.status} ${await response.text()}`);
+    await response.body?.cancel();
+  }
   const warning = await fleet.event((event) => JSON.stringify(event).includes('model.unconfigured'));
   assert.match(JSON.stringify(warning), /keyless.*Anthropic needs an API key/s);
   await fleet.stop();
