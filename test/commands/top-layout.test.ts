@@ -84,6 +84,13 @@ test('agents are sorted as asked, those without a figure last either way', () =>
   assert.deepEqual(nextSort({ by: 'cpu', descending: true }, 'cpu'), { by: 'cpu', descending: false });
 });
 
+test('the lag of an agent that hangs is the time it has been silent', () => {
+  const hung = fleetAgent({ id: 'a', state: 'hung', lag_ms: 1, silent_ms: 4_200 });
+  const slow = fleetAgent({ id: 'b', lag_ms: 900 });
+  assert.equal(sortAgents([slow, hung], { by: 'lag', descending: true })[0]?.id, 'a');
+  assert.match(textOf(seen(80, 24, [hung]))[3] ?? '', /^> a +hung .* 4\.2 s /);
+});
+
 test('a filter wants each of its words somewhere in id, name, state or model', () => {
   const agents = [
     fleetAgent({ id: 'coder', name: 'Writes Code', model: 'anthropic/claude' }),

@@ -82,8 +82,8 @@ export const COLUMNS: readonly Column[] = [
     align: 'right',
     width: 6,
     rank: 75,
-    text: ({ lag_ms }) => formatMs(lag_ms),
-    style: ({ lag_ms }) => lagStyle(lag_ms ?? 0),
+    text: (agent) => formatMs(lagOf(agent)),
+    style: (agent) => lagStyle(lagOf(agent) ?? 0),
     meaning: 'how late its event loop is',
   },
   {
@@ -157,6 +157,12 @@ const PLAIN: Style = {};
 const DIM: Style = { dim: true };
 const HIGH: Style = { color: 'yellow' };
 
+/** Of one that gives no sign of life it is at least as long as that; what it told at last says nothing any more. */
+function lagOf({ state, lag_ms, silent_ms }: FleetAgent): number | null {
+  const isSilent = state === 'hung' || state === 'stalled' || state === 'wedged';
+  return isSilent ? (silent_ms ?? lag_ms) : lag_ms;
+}
+
 function lagStyle(lagMs: number): Style {
   if (lagMs >= LAG_BAD_MS) return { color: 'red' };
   return lagMs >= LAG_HIGH_MS ? HIGH : PLAIN;
@@ -172,7 +178,7 @@ export const SORTINGS: Readonly<Record<SortKey, Sorting>> = {
   state: { key: 't', descending: false, value: ({ state }) => severityOf(state) },
   cpu: { key: 'c', descending: true, value: ({ cpu_percent }) => cpu_percent },
   heap: { key: 'h', descending: true, value: ({ heap_bytes }) => heap_bytes },
-  lag: { key: 'l', descending: true, value: ({ lag_ms }) => lag_ms },
+  lag: { key: 'l', descending: true, value: lagOf },
   queue: { key: 'e', descending: true, value: ({ turns }) => turns?.waiting ?? null },
   restarts: { key: 'a', descending: true, value: ({ restarts }) => restarts },
   uptime: { key: 'u', descending: true, value: ({ uptime_seconds }) => uptime_seconds },

@@ -77,6 +77,7 @@ function problems({ reason, config, last_error }: FleetAgent, nowMs: number): re
 
 /** The label stands before the first line alone. */
 function labelled(label: string, text: string, columns: number, style: Style = {}): readonly Line[] {
+  if (text === '') return [];
   const room = Math.max(10, columns - LABEL_COLUMNS);
   return wrapText(lineText(text), room).map((line, at): Line => {
     const before: Span = { text: (at === 0 ? label : '').padEnd(LABEL_COLUMNS), dim: true };
