@@ -9,32 +9,30 @@ const AGENTS = 50;
 const ROUNDS = 3;
 const WINDOW_S = 20;
 /** Caches fill, code is compiled. */
-const WARM_UP_S = 5;
+const WARM_UP_S = 10;
 const TICKS_PER_SECOND = 100;
 
-type Scrape = () => Promise<{ readonly tookMs: number; readonly bytes: number }>;
+interface Scraped {
+  readonly tookMs: number;
+  readonly bytes: number;
+}
 
+/** One fleet, left alone and scraped in turn: two that were just started differ by more than this is about. */
 export async function benchMetrics(): Promise<readonly Row[]> {
   return withDirectory(async (dir) => {
     const runDir = join(dir, 'run');
     process.env.OPENAGENT_RUN_DIR = runDir;
-    const running = await startProduct(await makeAgents(dir, AGENTS), ['--fleet-port', '0', '--no-reload']);
+    const running = await startProduct(await makeAgents(dir, AGENTS), ['--fleet-port', '0']);
     try {
       const pid = await running.hostPid();
-      const scrape = await scraperOf(join(runDir, `${pid}.json`));
-      const scrapes: { tookMs: number; bytes: number }[] = [];
-      const scraped = async (seconds: number): Promise<void> => {
-        for (let second = 0; second < seconds; second += 1) {
-          const [done] = await Promise.all([scrape(), sleep(1_000)]);
-          scrapes.push(done);
-        }
-      };
-      await scraped(WARM_UP_S);
+      const scrapes: Scraped[] = [];
+      const scrape = await scraperOf(join(runDir, `${pid}.json`), scrapes);
+      await scrape(WARM_UP_S);
       scrapes.length = 0;
       const { floor, product } = await alternate(
         ROUNDS,
         () => percentOf(pid, () => sleep(WINDOW_S * 1_000)),
-        () => percentOf(pid, () => scraped(WINDOW_S)),
+        () => percentOf(pid, () => scrape(WINDOW_S)),
       );
       return toRows(floor, product, scrapes);
     } finally {
@@ -46,7 +44,7 @@ export async function benchMetrics(): Promise<readonly Row[]> {
 function toRows(
   floor: readonly number[],
   product: readonly number[],
-  scrapes: readonly { readonly tookMs: number; readonly bytes: number }[],
+  scrapes: readonly Scraped[],
 ): readonly Row[] {
   const cost = median(product.map((percent, round) => percent - (floor[round] ?? 0)));
   const took = scrapes.map(({ tookMs }) => tookMs);
@@ -71,19 +69,24 @@ function toRows(
 }
 
 /** As Prometheus would: over the port, with the token. */
-async function scraperOf(announcement: string): Promise<Scrape> {
+async function scraperOf(
+  announcement: string,
+  scrapes: Scraped[],
+): Promise<(seconds: number) => Promise<void>> {
   const { http } = JSON.parse(await readFile(announcement, 'utf8')) as {
     http: { host: string; port: number; token_file: string };
   };
-  const token = (await readFile(http.token_file, 'utf8')).trim();
-  return async () => {
+  const url = `http://${http.host}:${http.port}/metrics`;
+  const headers = { authorization: `Bearer ${(await readFile(http.token_file, 'utf8')).trim()}` };
+  const scrape = async (): Promise<void> => {
     const startedAt = performance.now();
-    const response = await fetch(`http://${http.host}:${http.port}/metrics`, {
-      headers: { authorization: `Bearer ${token}` },
-    });
+    const response = await fetch(url, { headers });
     const text = await response.text();
     if (response.status !== 200) throw new Error(`/metrics answered ${response.status}: ${text}`);
-    return { tookMs: performance.now() - startedAt, bytes: text.length };
+    scrapes.push({ tookMs: performance.now() - startedAt, bytes: text.length });
+  };
+  return async (seconds) => {
+    for (let second = 0; second < seconds; second += 1) await Promise.all([scrape(), sleep(1_000)]);
   };
 }
 
