@@ -82,7 +82,7 @@ export const createNodeTransport: NodeTransportFactory = createNodeTransportFact
 
 function createTransport(server: Server, shared: Shared, onFreed: () => void): NodeTransport {
   const { peers, strays } = shared;
-  let hasListened = false;
+  const listening = createListening(server);
   let closing: Promise<void> | undefined;
   let markClosed = () => {};
   const closed = new Promise<void>((resolve) => {
@@ -103,7 +103,7 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): N
   };
   const closeAll = async (code: number, reason: string, graceMs: number) => {
     stopListening();
-    if (!hasListened) markClosed();
+    if (!listening.hasBegun()) markClosed();
     const gone = [...peers].map((peer) => peer.whenGone());
     for (const peer of peers) peer.close(code, reason);
     server.closeIdleConnections();
@@ -116,25 +116,8 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): N
   return {
     kind: 'node',
     survivesTerminate: true,
-    async listen({ host, port }) {
-      if (hasListened) throw new Error('A transport listens once');
-      const failure = await startListening(server, () => server.listen({ host, port, exclusive: true }));
-      if (!failure) {
-        hasListened = true;
-        return { port: (server.address() as AddressInfo).port };
-      }
-      const reason = toBindFailure(failure, host, port);
-      if (reason === 'taken') return 'taken';
-      throw reason;
-    },
-    async listenOnPath(path) {
-      if (hasListened) throw new Error('A transport listens once');
-      const failure = await startListening(server, () => listenPrivately(server, path));
-      if (failure?.code === 'EADDRINUSE') return 'taken';
-      if (failure) throw failure;
-      hasListened = true;
-      return undefined;
-    },
+    listen: listening.listen,
+    listenOnPath: listening.listenOnPath,
     stopListening,
     close(code, reason, graceMs) {
       closing ??= closeAll(code, reason, graceMs);
@@ -143,6 +126,35 @@ function createTransport(server: Server, shared: Shared, onFreed: () => void): N
     closeNow() {
       for (const peer of peers) peer.forget();
       cut();
+    },
+  };
+}
+
+/** Two ways to listen, of which one is gone, and once. */
+function createListening(
+  server: Server,
+): Pick<NodeTransport, 'listen' | 'listenOnPath'> & { hasBegun(): boolean } {
+  let hasBegun = false;
+  const begin = async (listen: () => void): Promise<NodeJS.ErrnoException | undefined> => {
+    if (hasBegun) throw new Error('A transport listens once');
+    const failure = await startListening(server, listen);
+    hasBegun = failure === undefined;
+    return failure;
+  };
+  return {
+    hasBegun: () => hasBegun,
+    async listen({ host, port }) {
+      const failure = await begin(() => server.listen({ host, port, exclusive: true }));
+      if (!failure) return { port: (server.address() as AddressInfo).port };
+      const reason = toBindFailure(failure, host, port);
+      if (reason === 'taken') return 'taken';
+      throw reason;
+    },
+    async listenOnPath(path) {
+      const failure = await begin(() => listenPrivately(server, path));
+      if (failure?.code === 'EADDRINUSE') return 'taken';
+      if (failure) throw failure;
+      return undefined;
     },
   };
 }

@@ -3,30 +3,18 @@
  * is of use and never a condition: what it cannot have (a directory, a port) is a warning, and the agents run without.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../../contract/clock.ts';
-import { AppError } from '../../contract/errors.ts';
 import type { Announcement } from '../../contract/fleet/announcement.ts';
-import { FLEET_LIMITS, type FleetLimits } from '../../contract/fleet/fleet-limits.ts';
 import type { Transport } from '../../gateway/transport.ts';
-import { createEventRing } from './event-ring.ts';
-import type { FleetServices } from './fleet-services.ts';
-import { createFleetSockets } from './fleet-sockets.ts';
+import { createFleetCore, type FleetCoreOptions } from './fleet-core.ts';
 import { type ListenerParts, listenOnLoopback, listenOnSocket } from './listeners.ts';
-import { createLogEntries } from './log-entries.ts';
-import { createLogTails } from './log-tails.ts';
-import { createMetrics } from './metrics.ts';
 import { announce, openRunDirectory, removeRunFiles, runFiles, writeToken } from './run-files.ts';
-import type { FleetNews, FleetPhase, HostFacts, SupervisedFleet } from './supervised-fleet.ts';
+import type { FleetNews, SupervisedFleet } from './supervised-fleet.ts';
 
-export interface FleetGatewayOptions {
+export interface FleetGatewayOptions extends FleetCoreOptions {
   readonly runDir: string;
   /** Where the search for a port on loopback begins; undefined: none is wished. */
   readonly port: number | undefined;
-  readonly facts: HostFacts;
-  readonly clock: Clock;
-  readonly limits?: FleetLimits;
   readonly onWarning: (message: string) => void;
-  readonly onDefect: (error: unknown, where: string) => void;
 }
 
 export interface FleetGateway {
@@ -50,7 +38,7 @@ const LAST_LOOK_MS = 300;
 const GOING_AWAY = 1001;
 
 export async function openFleetGateway(options: FleetGatewayOptions): Promise<FleetGateway> {
-  const core = createCore(options);
+  const core = createFleetCore(options);
   const place = await takePlace(options, core.parts);
   core.isAt(place);
   return {
@@ -76,91 +64,6 @@ export async function openFleetGateway(options: FleetGatewayOptions): Promise<Fl
       place.leave();
       for (const transport of place.transports) transport.closeNow();
     },
-  };
-}
-
-/** What answers, wherever it listens. */
-function createCore({ clock, facts, limits = FLEET_LIMITS, onDefect }: FleetGatewayOptions) {
-  let fleet = NO_AGENTS_YET;
-  let phase: FleetPhase = 'starting';
-  let hasSettled = false;
-  let place: Pick<Place, 'socket' | 'url'> = { socket: undefined, url: undefined };
-  const events = createEventRing(limits.events, clock.wallMs);
-  const supervised: SupervisedFleet = {
-    agents: () => fleet.agents(),
-    command: (id, command) => fleet.command(id, command),
-    add: (dir) => fleet.add(dir),
-    remove: (id) => fleet.remove(id),
-    vaultFolders: () => fleet.vaultFolders(),
-  };
-  const placesNow = () =>
-    fleet.agents().flatMap(({ id, dir, state }) => (state === 'refused' ? [] : [{ agent: id, dir }]));
-  const tails = createLogTails({ clock, limits, places: placesNow, onDefect });
-  const hasAgent = (id: string): boolean => placesNow().some(({ agent }) => agent === id);
-  const metrics = createMetrics({
-    clock,
-    version: facts.version,
-    startedAtMs: facts.startedAtMs,
-    deaths: facts.deaths,
-    agents: () => fleet.agents(),
-    vaultFolders: () => fleet.vaultFolders(),
-    gatewayClients: () => sockets.count(),
-  });
-  const services: FleetServices = {
-    clock,
-    limits,
-    fleet: supervised,
-    events,
-    logs: createLogEntries(limits),
-    info: () => ({ ...toInfo(facts), socket: place.socket ?? null, url: place.url ?? null }),
-    phase: () => phase,
-    hasSettled: () => hasSettled,
-    metrics,
-  };
-  const sockets = createFleetSockets({ clock, limits, events, tails, hasAgent, onDefect });
-  const parts: ListenerParts = { services, sockets, onDefect };
-  events.add({ type: 'fleet.started' });
-  return {
-    parts,
-    isAt: (taken: Place) => {
-      place = taken;
-    },
-    supervise: (agents: SupervisedFleet) => {
-      fleet = agents;
-    },
-    note: (news: FleetNews) => {
-      if (news.type === 'fleet.settled') hasSettled = true;
-      if (news.type === 'fleet.settled' && phase === 'starting') phase = 'settled';
-      if (news.type === 'fleet.stopping') phase = 'stopping';
-      events.add(news);
-      if (news.type === 'agent.added') tails.agentAdded();
-    },
-    dirs: () => placesNow().map(({ dir }) => dir),
-    lookAgain: tails.lookAgain.bind(tails),
-    close: () => {
-      metrics.stop();
-      return tails.close();
-    },
-  };
-}
-
-const NO_AGENTS_YET: SupervisedFleet = {
-  agents: () => [],
-  vaultFolders: () => 0,
-  command: () => false,
-  add: async () => {
-    throw new AppError('agent.action_refused', 'The supervisor is just starting; try again in a moment');
-  },
-  remove: async (id) => {
-    throw new AppError('agent.not_found', `There is no agent ${id} yet`);
-  },
-};
-
-function toInfo({ pid, version, startedAtMs, args, cwd, watchdog, deaths }: HostFacts) {
-  const node_version = process.versions.node;
-  return {
-    ...{ pid, version, node_version, started_at: startedAtMs / 1000, args: [...args], cwd },
-    ...{ watchdog: watchdog(), deaths },
   };
 }
 
