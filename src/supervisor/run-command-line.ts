@@ -35,7 +35,13 @@ const COMMANDS: Commands = {
   complete: async (...call) => (await import('./command-line/run-complete.ts')).runComplete(...call),
 };
 
-export async function runCommandLine({ kind, options }: CommandCall, version: string): Promise<void> {
+/** Says the exit code. */
+export function runCommand({ kind, options }: CommandCall, context: CommandContext): Promise<number> {
+  const run = COMMANDS[kind] as (options: unknown, context: CommandContext) => Promise<number>;
+  return run(options, context);
+}
+
+export async function runCommandLine(call: CommandCall, version: string): Promise<void> {
   const stop = new AbortController();
   let exitCode: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -50,8 +56,7 @@ export async function runCommandLine({ kind, options }: CommandCall, version: st
     exitCode ??= 0;
     stop.abort();
   });
-  const run = COMMANDS[kind] as (options: unknown, context: CommandContext) => Promise<number>;
-  const done = await run(options, {
+  const done = await runCommand(call, {
     out: process.stdout,
     err: process.stderr,
     env: process.env,

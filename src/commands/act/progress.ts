@@ -84,7 +84,7 @@ function resultText(
   columns: number,
   { colors, width }: Look,
 ): string {
-  const took = rest.tookMs === undefined ? '' : `  (${formatMs(rest.tookMs)})`;
+  const took = rest.tookMs === undefined ? '' : ` (${formatMs(rest.tookMs)})`;
   const lines = text.split('\n').map((line, at) => lineText(line) + (at === 0 ? took : ''));
   if (rest.incident !== undefined) {
     lines.push(`incident: openagent-supervisor incidents show ${quoted(label)} ${rest.incident}`);

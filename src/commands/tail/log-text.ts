@@ -44,7 +44,9 @@ function fieldsText(fields: Readonly<Record<string, unknown>>): string {
     .join(' ');
 }
 
+/** Of an error its message: stacks are in the file, and in `--json`. */
 function valueText(value: unknown): string {
-  if (typeof value !== 'string') return JSON.stringify(value);
+  if (typeof value === 'object' && value !== null && 'message' in value) return valueText(value.message);
+  if (typeof value !== 'string') return JSON.stringify(value) ?? '';
   return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
 }

@@ -74,7 +74,9 @@ function followLogs(options: TailOptions, context: CommandContext, print: Print)
     frame(frame) {
       if (frame.type === 'following') begun();
       if (frame.type === 'log') {
-        const entry = { ...frame.entry, agent: frame.agent };
+        // The entry may have a field of that name too: the agent's, as it calls itself.
+        const { agent: _, ...fields } = frame.entry;
+        const entry: LogEntry = { agent: frame.agent, ...fields };
         if (early !== undefined) early.push(entry);
         else if (join.isNew(entry)) round(entry);
       }
