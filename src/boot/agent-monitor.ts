@@ -1,7 +1,7 @@
 /**
  * A small thread beside the agent in an agent process: no port for a debugger is ever opened, and yet somebody can read
  * the agent's stack while it is stuck, and end it so that its exit hooks run. It looks when the supervisor asks over a
- * pipe of their own, and does nothing else.
+ * pipe of their own; and it ends a process that is stuck when its supervisor has died.
  */
 import { Session } from 'node:inspector';
 import { Socket } from 'node:net';
@@ -17,12 +17,18 @@ import {
 import { systemClock } from '../contract/clock.ts';
 import { type Activity, MONITOR_FD, readVitals } from '../contract/vitals.ts';
 
+/** For the agent to close what it has open; it takes a second. */
+const ALONE_MS = 5_000;
+
 const vitals = (workerData as { vitals: SharedArrayBuffer }).vitals;
 
 const pipe = new Socket({ fd: MONITOR_FD, readable: true, writable: true });
 pipe.setEncoding('utf8');
-// The supervisor is gone; the agent ends by itself.
+// Told by `close` as well.
 pipe.on('error', () => {});
+// The supervisor is gone, and the agent ends by itself, unless it hangs: then nobody else would ever end it, and its
+// successor waits for the directory.
+pipe.on('close', () => setTimeout(endProcess, ALONE_MS));
 pipe.on('data', () => {
   const { activities } = readVitals(vitals);
   look(activities).then(
@@ -30,6 +36,15 @@ pipe.on('data', () => {
     () => answer(NO_ANSWER, activities),
   );
 });
+
+/** With its process group, which it is the head of. */
+function endProcess(): void {
+  try {
+    process.kill(-process.pid, 'SIGKILL');
+  } catch {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
 
 function answer(examination: Examination, activities: readonly Activity[]): void {
   pipe.write(`${JSON.stringify({ ...examination, activities })}\n`);
