@@ -42,7 +42,7 @@ test('what is the agent’s comes back, what belongs to a run or can be made ane
     ...['bridges/', 'bridges/weather.ts', 'manifest.json', 'memories/', 'memories/.trash/'],
     'memories/.trash/20260101T000000000Z-01234567/',
     'memories/.trash/20260101T000000000Z-01234567/b.md',
-    ...['memories/a.md', 'memories/sub/', 'memories/sub/empty/'],
+    ...['memories/a.md', 'memories/kept.tmp', 'memories/sub/', 'memories/sub/empty/'],
     `memories/sub/${'long-name-'.repeat(14)}ü.md`,
     ...['openagent.db', 'openagent.yaml', 'run.sh', 'uploads/', 'uploads/0123/', 'uploads/0123/file.bin'],
   ]);

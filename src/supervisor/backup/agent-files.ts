@@ -26,12 +26,13 @@ export interface Found {
   readonly skipped: readonly string[];
 }
 
-/** Of a run: locks, the port, what is under way, what is half-written. Wherever they are. */
-const OF_A_RUN =
-  /^\.backup$|^(?:\.lock|\.writer)(?:$|[.-])|^\.(?:port|crumb|children\.json)$|\.tmp$|^\.incoming$/;
+/** Of a run, directly in the directory: the port, what is under way; and our own manifest's place in the archive. */
+const OF_A_RUN = /^\.(?:port|crumb|children\.json|backup)$|\.tmp$/;
+/** Wherever they are: locks, which nobody else may even open, and what is half-written. */
+const NEVER = /^(?:\.lock|\.writer)(?:$|[.-])|^\.(?:.*\.)?tmp$/;
+const INCOMING = 'uploads/.incoming';
 /** Made anew from what is there: the vault's index, packages of bridges. */
-const MADE_ANEW = /^vault-index\.db/;
-const PACKAGES = 'node_modules';
+const MADE_ANEW = /^(?:vault-index\.db(?:-\w+)?|node_modules)$/;
 const SECRETS = /^(?:\.config-versions|\.env(?:\..*)?)$/;
 const UPLOADS = ['uploads', 'outputs'];
 const LOGS = 'logs';
@@ -43,8 +44,8 @@ export function isChosen(path: string, selection: Selection, own: ReadonlySet<st
   const parts = path.split('/');
   const [first = ''] = parts;
   if (own.has(path)) return false;
-  if (parts.some((part) => OF_A_RUN.test(part) || part === PACKAGES)) return false;
-  if (MADE_ANEW.test(first)) return false;
+  if (path === INCOMING || (parts.length === 1 && OF_A_RUN.test(first))) return false;
+  if (parts.some((part) => NEVER.test(part) || MADE_ANEW.test(part))) return false;
   if (!selection.secrets && parts.some((part) => SECRETS.test(part))) return false;
   if (!selection.uploads && UPLOADS.includes(first)) return false;
   return selection.logs || first !== LOGS;
