@@ -4,6 +4,7 @@ import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AGENT_STATES } from '../../src/contract/fleet/agent-states.ts';
+import { readLog } from '../../src/logging/read-log.ts';
 import type { AgentStatus } from '../../src/supervisor/fleet.ts';
 import { createLogEntries } from '../../src/supervisor/fleet-gateway/log-entries.ts';
 import { agentStatus, agentWithDir, startFleetGateway } from '../fixtures/fleet-gateway.ts';
@@ -62,10 +63,14 @@ test('neither the answer nor the number of readers grows without bound', async (
   );
 });
 
-test('of the second log no more is read than may be among the newest', async (t) => {
+test('an entry that is older than all of a full answer ends the search in its log', async (t) => {
   const [a, b] = [await agentWithDir(t, 'a'), await agentWithDir(t, 'b')];
   await writeFile(logOf(a), lines([100, 101]));
-  await writeFile(logOf(b), lines([1, 2, 99, 102]));
+  await writeFile(logOf(b), lines([103, 99, 102]));
+  const query = { entries: 9, prefix: '', answerBytes: 1_000, scanBytes: 1_000 };
+  const times = async (sinceTs: number) =>
+    (await readLog(logOf(b), 1, { ...query, sinceTs })).map(({ ts }) => ts);
+  assert.deepEqual([await times(100), await times(1)], [[102], [103, 99, 102]]);
   const { ask } = await startFleetGateway(t, { agents: [a, b] });
   const { json } = await ask('/api/logs?lines=2');
   assert.deepEqual(

@@ -20,7 +20,7 @@ function startMixed(t: TestContext): Promise<FleetProcess> {
   return startFleet(t, {
     agents: ['calm', 'hanging'],
     dirs: ['calm', 'hanging', 'broken', 'slow'],
-    args: ['--no-watchdog', '--fleet-port', '0'],
+    args: ['--no-watchdog', '--fleet-port', '0', '--token', 'hidden-word'],
     prepare: (place) => {
       mkdirSync(join(place, 'hanging', 'bridges'), { recursive: true });
       cpSync(BRIDGE, join(place, 'hanging', 'bridges', 'hanging.mjs'));
@@ -97,7 +97,9 @@ test('every route answers right while one agent hangs, one is given up and one i
   const start = await ask('/startupz');
   assert.deepEqual([start.status, start.json.reasons[0].agent, start.json.reasons.length], [503, 'slow', 1]);
 
-  assert.equal((await ask('/api/fleet')).json.agents, 4);
+  const facts = await ask('/api/fleet');
+  assert.equal(facts.json.agents, 4);
+  assert.ok(facts.json.args.includes('--token') && !facts.text.includes('hidden-word'));
   assert.equal((await ask('/api/agents/hanging')).json.hangs, 1);
   assert.equal((await ask('/api/agents/broken')).json.reason.code, 'storage.corrupt');
   assert.match((await ask('/metrics')).text, /agent="hanging"/);
