@@ -3,6 +3,8 @@ import { chmod, cp, mkdir, readdir, readFile, stat, symlink, writeFile } from 'n
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { COMMAND_EXIT_CODES } from '../../src/commands/exit-codes.ts';
+import { createProgram } from '../../src/supervisor/command-line/program.ts';
 import { EXIT_CODES } from '../../src/supervisor/exit-codes.ts';
 import { command, install, isAgent, isType, workplace } from '../fixtures/command.ts';
 
@@ -32,15 +34,23 @@ test('--help teaches: examples, what a directory is, environment, signals and ex
   assert.equal(help.stderr(), '');
 });
 
-test('docs/command-line.md has every option and every exit code', async (t) => {
-  const place = await workplace(t, installed.bin);
-  const help = command(t, place, ['--help']);
-  await help.exit;
-  const docs = await readFile(new URL('../../docs/command-line.md', import.meta.url), 'utf8');
-  const options = help.lines.join('\n').match(/ --(?!help|version)[\w-]+/g) ?? [];
-  assert.ok(options.length >= 8);
-  for (const option of options) assert.ok(docs.includes(`\`${option.trim()}`), option);
-  for (const { code, meaning } of Object.values(EXIT_CODES)) {
+test('docs/command-line.md has every option and every exit code, those of commands in docs of their own', async () => {
+  const read = (name: string) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+  const docs = await read('command-line');
+  const { commands, options } = createProgram('', () => {}, { commands: true });
+  const flags = (list: readonly { readonly long?: string | undefined }[]) =>
+    list.flatMap(({ long }) => (long === undefined || long === '--version' ? [] : [long]));
+  assert.ok(flags(options).length >= 8);
+  for (const flag of flags(options)) assert.ok(docs.includes(`\`${flag}`), flag);
+  for (const command of commands) {
+    const page = /^(doctor|backup|restore)$/.test(command.name())
+      ? await read(command.name().replace('restore', 'backup'))
+      : docs;
+    assert.match(docs, new RegExp(`\`${command.name()}[ \`]`), command.name());
+    for (const flag of flags(command.options))
+      assert.match(page, new RegExp(`${flag}\\b`), `${command.name()} ${flag}`);
+  }
+  for (const { code, meaning } of [...Object.values(EXIT_CODES), ...Object.values(COMMAND_EXIT_CODES)]) {
     assert.ok(docs.includes(`| ${code} | ${meaning} |`), meaning);
   }
 });

@@ -60,6 +60,7 @@ test('options and directories are told apart, in any order, with or without `run
     logLevel: 'debug',
     json: true,
     watchdog: true,
+    reload: true,
   };
   const words = '--host ::1 --port 0 a --transport node --isolation=process --log-level debug b --json'.split(
     ' ',
