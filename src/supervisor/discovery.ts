@@ -52,6 +52,27 @@ export async function discover(args: readonly string[], cwd: string): Promise<Di
   return { agents, refused, created, patterns };
 }
 
+/** With directories that came to an earlier life of the host by command, where they are still agents. */
+export async function discoverAgain(
+  found: Discovery,
+  added: readonly string[],
+  cwd: string,
+): Promise<Discovery> {
+  const agents = [...found.agents];
+  const present = await Promise.all(agents.map(async ({ id, dir }) => ({ id, dir: await realpath(dir) })));
+  for (const dir of added) {
+    try {
+      const agent = await discoverOne(dir, cwd, present);
+      agents.push(agent);
+      present.push({ id: agent.id, dir: await realpath(agent.dir) });
+    } catch (error) {
+      // Gone since, or named by the command line as well.
+      if (!AppError.is(error)) throw error;
+    }
+  }
+  return { ...found, agents };
+}
+
 /** A pattern is what it matches now; one without a match stays, to be refused as it was typed. */
 async function expanded(args: readonly string[], cwd: string): Promise<readonly Word[]> {
   return Promise.all(

@@ -38,6 +38,8 @@ export interface RunDependencies {
     dir: string,
     present: readonly { readonly id: string; readonly dir: string }[],
   ) => Promise<{ readonly id: string; readonly dir: string }>;
+  /** A directory came to the run that goes on, by command or by a pattern. */
+  readonly onAdded?: (dir: string) => void;
   /** Once, when every agent of the command line has started or failed for the first time. */
   readonly onSettled?: () => void;
   /** Whether somebody could still add an agent, or start one that was stopped. */
@@ -268,6 +270,7 @@ class AgentRun implements Run {
       this.#order = [...this.#order.filter((known) => known !== id), id];
       this.#refused = this.#refused.filter((status) => status.dir !== found.dir && status.dir !== dir);
       report.added(id, found.dir);
+      this.#on.onAdded?.(found.dir);
       return this.#statuses.get(id) ?? waitingStatus(prepared);
     } catch (error) {
       if (isListed && AppError.is(error) && !this.#isStopping) {

@@ -4,6 +4,7 @@
  * uWebSockets handles would abort the process, and what other agents had not written yet would be lost.
  */
 import { availableParallelism, homedir } from 'node:os';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
@@ -13,7 +14,7 @@ import { sweepChildren } from './child-sweep.ts';
 import type { RunOptions } from './command-line/run-command.ts';
 import type { Overrides } from './config/resolve-config.ts';
 import { openConfig } from './config-store/open-config.ts';
-import { discover, discoverOne } from './discovery.ts';
+import { discover, discoverAgain, discoverOne } from './discovery.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 import type { AgentStatus, Fleet } from './fleet.ts';
 import { heardBy, openHostGateway, superviseWith } from './fleet-gateway/host-gateway.ts';
@@ -162,7 +163,11 @@ function openFleet(
     version,
     hostBoot: aftermath.boot,
     onRecord: (id, past) => aftermath.keeper.record(id, past),
-    onForget: config.forget,
+    onForget: (id) => {
+      config.forget(id);
+      const added = aftermath.keeper.memory.added.filter((dir) => basename(dir) !== id);
+      aftermath.keeper.change({ added });
+    },
     prepareAgain: async ({ spec }) => {
       const prepared = await config.loadAgain(spec.id);
       vaults.prepared(prepared);
@@ -189,10 +194,11 @@ function start(invocation: Invocation, token: string | undefined, host: Host): R
   fleet.subscribe(gateway.note);
   const cwd = process.cwd();
   let patterns: readonly string[] = [];
+  let hasSettled = false;
   const reload = createLateReload(options.reload);
   const run = runAgents({
     discover: async () => {
-      const found = await discover(dirs, cwd);
+      const found = await discoverAgain(await discover(dirs, cwd), aftermath.keeper.memory.added, cwd);
       patterns = found.patterns;
       const verdict = await aftermath.judge(found.agents);
       if (verdict) report.warning({ code: 'host.died', message: verdict.says }, verdict.charged?.id);
@@ -202,14 +208,25 @@ function start(invocation: Invocation, token: string | undefined, host: Host): R
     lived: () => sleep(TRIAL_MS, undefined, { ref: false }),
     onWedged: ({ id }) => askForAnother(id, () => fleet.agents(), watchdog, aftermath),
     find: (dir, present) => discoverOne(dir, cwd, present),
-    loadAgent: load,
+    loadAgent: async (dir) => {
+      const loaded = await load(dir);
+      // Whoever adds it now wants it to run, whatever it was under an earlier host.
+      const { past: _past, ...prepared } = loaded.prepared;
+      return hasSettled ? { ...loaded, prepared } : loaded;
+    },
     lock: (dir) => acquireDirectoryLock(dir, { version }, systemClock),
     sweep: (dir) => sweepChildren(dir, [], report.defect),
-    onSettled: () =>
+    onAdded: (dir) => {
+      const { added } = aftermath.keeper.memory;
+      aftermath.keeper.change({ added: [...new Set([...added, dir])] });
+    },
+    onSettled: () => {
+      hasSettled = true;
       reload.start({
         ...{ clock: systemClock, fleet, run, config, patterns, cwd },
         ...{ warn: report.warning, onDefect: report.defect },
-      }),
+      });
+    },
     isOpen: () => gateway.isOpen() || (options.reload && patterns.length > 0),
     fleet,
     report,

@@ -36,7 +36,10 @@ export function createAftermath(options: AftermathOptions): Aftermath {
   const boot = randomUUID();
   const pasts = new Map<string, ChildPast>();
   const keeper = new MemoryKeeper(
-    { boot, agents: before?.agents ?? {}, suspects: [], onTrial: undefined, culprit: undefined },
+    {
+      ...{ boot, agents: before?.agents ?? {}, suspects: [], onTrial: undefined, culprit: undefined },
+      added: before?.added ?? [],
+    },
     options.remember,
   );
 

@@ -26,6 +26,8 @@ export interface HostMemory {
   readonly onTrial: string | undefined;
   /** An agent because of which the host asked to be replaced. */
   readonly culprit: string | undefined;
+  /** Directories that came by command: the command line of the next host does not name them. */
+  readonly added: readonly string[];
 }
 
 export const NO_PAST: AgentMemory = { crashesMs: [], state: 'none', reason: undefined, killsMs: [] };
@@ -94,6 +96,7 @@ export function parseMemory(value: unknown): HostMemory | undefined {
     suspects: toTexts(value.suspects),
     onTrial: toText(value.onTrial),
     culprit: toText(value.culprit),
+    added: toTexts(value.added),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Hot reload in the real program: files edited, broken, added and removed under a fleet that runs. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Told } from '../fixtures/command.ts';
@@ -88,4 +89,28 @@ test('with --no-reload files wait for the next start', async (t) => {
   const answer = (await (await fetch(`${url}/api/health`)).json()) as { agent: string };
   assert.equal(answer.agent, 'later');
   await fleet.stop();
+});
+
+test('an agent added by command is there again after the death of the host, until it is removed', async (t) => {
+  const fleet = await startFleet(t, { agents: ['a1'], yaml });
+  const { events, place } = fleet;
+  const started = () => events.findLast(({ type }) => type === 'started') as Told;
+  const ask = (method: string, path: string, body?: object) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const socketPath = String(started().socket);
+      const headers = { 'content-type': 'application/json' };
+      request({ socketPath, method, path, headers }, (answer) => resolve(answer.resume().statusCode))
+        .on('error', reject)
+        .end(body && JSON.stringify(body));
+    });
+  mkdirSync(join(place, 'a2'));
+  writeFileSync(join(place, 'a2', 'openagent.yaml'), yaml('second'));
+  assert.equal(await ask('POST', '/api/agents', { dir: join(place, 'a2') }), 200);
+  await fleet.event(runsAfter(events, started(), 'a2'), 'a2 runs');
+  const first = started();
+  process.kill(fleet.hostPid, 'SIGKILL');
+  await fleet.event((event) => event.type === 'started' && event !== first, 'another host');
+  await fleet.event(runsAfter(events, started(), 'a2'), 'a2 runs again');
+  assert.equal(await ask('DELETE', '/api/agents/a2'), 200);
+  await fleet.event(({ type, id }) => type === 'removed' && id === 'a2', 'removed');
 });

@@ -21,7 +21,10 @@ import { type HostMemory, MemoryKeeper, NO_PAST, parseMemory } from '../../src/s
 import { createTestClock } from '../fixtures/simulated-clock.ts';
 
 const DEATH: HostDeath = { pid: 7, how: 'SIGSEGV', recent: 1, total: 1 };
-const MEMORY: HostMemory = { boot: 'b1', agents: {}, suspects: [], onTrial: undefined, culprit: undefined };
+const MEMORY: HostMemory = {
+  ...{ boot: 'b1', agents: {}, suspects: [], onTrial: undefined, culprit: undefined },
+  added: [],
+};
 
 function crumbs(doing: Readonly<Record<string, readonly ActivityKind[]>>, boot = 'b1') {
   return new Map(
