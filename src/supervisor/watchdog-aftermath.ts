@@ -35,13 +35,7 @@ export function createAftermath(options: AftermathOptions): Aftermath {
   const before = parseMemory(launched.memory);
   const boot = randomUUID();
   const pasts = new Map<string, ChildPast>();
-  const keeper = new MemoryKeeper(
-    {
-      ...{ boot, agents: before?.agents ?? {}, suspects: [], onTrial: undefined, culprit: undefined },
-      added: before?.added ?? [],
-    },
-    options.remember,
-  );
+  const keeper = new MemoryKeeper(beginLife(boot, before), options.remember);
 
   async function judge(agents: readonly { readonly id: string; readonly dir: string }[]) {
     const { death } = launched;
@@ -91,4 +85,10 @@ export function createAftermath(options: AftermathOptions): Aftermath {
       keeper.flush();
     },
   };
+}
+
+/** What a new life of the host knows at once. */
+function beginLife(boot: string, before: HostMemory | undefined): HostMemory {
+  const { agents = {}, added = [] } = before ?? {};
+  return { boot, agents, suspects: [], onTrial: undefined, culprit: undefined, added };
 }
