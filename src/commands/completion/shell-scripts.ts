@@ -24,7 +24,8 @@ _openagent_supervisor() {
       :files | :directories | :nothing) wanted=$line ;;
       *)
         printf -v word '%q' "\${line%%"$tab"*}"
-        COMPREPLY+=("\${word#"$kept"}")
+        word="\${word#"$kept"}"
+        COMPREPLY+=("\${word//\\\\,/,}")
         ;;
     esac
   done < <(openagent-supervisor complete -- "\${words[@]}" 2>/dev/null)
