@@ -39,8 +39,10 @@ export interface ClaudeTask {
   allow(tool: string, input: Readonly<Record<string, unknown>>): Promise<{ readonly refusedFor?: string }>;
 }
 
-export type ClaudeEvent =
-  | { readonly type: 'began'; readonly sessionId: string }
+export type ClaudeEvent = { readonly type: 'began'; readonly sessionId: string } | ProgramEvent;
+
+/** What a program that answers by itself tells of its work. */
+export type ProgramEvent =
   /** What follows is a message of its own. */
   | { readonly type: 'step' }
   | { readonly type: 'text'; readonly delta: string }
@@ -194,8 +196,9 @@ class ClaudeRun {
       includePartialMessages: true,
       disallowedTools: NEED_A_TERMINAL,
       permissionMode: mode,
-      ...(mode === 'bypassPermissions' ? { allowDangerouslySkipPermissions: true } : {}),
-      canUseTool: (name, input) => this.#decide(name, input),
+      ...(mode === 'bypassPermissions'
+        ? { allowDangerouslySkipPermissions: true }
+        : { canUseTool: (name: string, input: Record<string, unknown>) => this.#decide(name, input) }),
       abortController: this.#abort,
       stderr: (text) => {
         this.#stderr = `${this.#stderr}${text}`.slice(-STDERR_CHARS);

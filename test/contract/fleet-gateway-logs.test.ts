@@ -7,7 +7,8 @@ import { AGENT_STATES } from '../../src/contract/fleet/agent-states.ts';
 import { readLog } from '../../src/logging/read-log.ts';
 import type { AgentStatus } from '../../src/supervisor/fleet.ts';
 import { createLogEntries } from '../../src/supervisor/fleet-gateway/log-entries.ts';
-import { agentStatus, agentWithDir, startFleetGateway } from '../fixtures/fleet-gateway.ts';
+import { agentStatus } from '../fixtures/agent-status.ts';
+import { agentWithDir, startFleetGateway } from '../fixtures/fleet-gateway.ts';
 
 const logOf = ({ dir }: AgentStatus) => join(dir, 'logs', 'events.jsonl');
 const lines = (times: readonly number[], event = 'x') =>

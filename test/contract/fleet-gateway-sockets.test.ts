@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentStatus } from '../../src/supervisor/fleet.ts';
-import { agentStatus, agentWithDir, type FleetClient, startFleetGateway } from '../fixtures/fleet-gateway.ts';
+import { agentStatus } from '../fixtures/agent-status.ts';
+import { agentWithDir, type FleetClient, startFleetGateway } from '../fixtures/fleet-gateway.ts';
 
 const logOf = ({ dir }: AgentStatus) => join(dir, 'logs', 'events.jsonl');
 const line = (event: string, more: object = {}) => `${JSON.stringify({ ts: 1, event, ...more })}\n`;

@@ -4,7 +4,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Announcement } from '../../src/contract/fleet/announcement.ts';
 import { FLEET_ROUTES } from '../../src/contract/fleet/routes.ts';
-import { agentStatus, startFleetGateway } from '../fixtures/fleet-gateway.ts';
+import { agentStatus } from '../fixtures/agent-status.ts';
+import { startFleetGateway } from '../fixtures/fleet-gateway.ts';
 
 const BEAT = {
   ...{ atMs: 0, lagMs: 1.5, progress: 7, turnsRunning: 1, turnsWaiting: 2, sockets: 3 },

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FLEET_ROUTES } from '../../src/contract/fleet/routes.ts';
-import { agentStatus, agentWithDir, startFleetGateway } from '../fixtures/fleet-gateway.ts';
+import { agentStatus } from '../fixtures/agent-status.ts';
+import { agentWithDir, startFleetGateway } from '../fixtures/fleet-gateway.ts';
 import { exchange } from '../fixtures/raw-http.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 1) * 20;

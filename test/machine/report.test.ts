@@ -8,6 +8,7 @@ import { agentTable } from '../../src/supervisor/report/agent-table.ts';
 import { createHumanReport } from '../../src/supervisor/report/human-report.ts';
 import { createJsonReport } from '../../src/supervisor/report/json-report.ts';
 import { agentUrl, type Report } from '../../src/supervisor/report/report.ts';
+import { agentStatus } from '../fixtures/agent-status.ts';
 
 test('a running agent is one line with id, state, URL, model and transport', () => {
   const { report, out } = openReport(createHumanReport);
@@ -257,32 +258,7 @@ const deadlines = longestDeadlines([
 ]);
 
 function running(changes: Partial<AgentStatus> = {}): AgentStatus {
-  return {
-    id: 'hello',
-    dir: '/agents/hello',
-    name: 'Hello',
-    state: 'running',
-    reason: undefined,
-    host: '127.0.0.1',
-    port: 8765,
-    model: 'echo',
-    transport: 'uws',
-    transportNote: undefined,
-    isolation: 'thread',
-    incarnation: 1,
-    restarts: 0,
-    restartInMs: undefined,
-    readyAtMs: undefined,
-    hangs: 0,
-    lastError: undefined,
-    config: { state: 'ok', changedAtMs: undefined, problem: undefined },
-    beat: undefined,
-    sums: NO_SUMS,
-    cpuPercent: undefined,
-    cpuSeconds: undefined,
-    children: 0,
-    ...changes,
-  };
+  return agentStatus('hello', { name: 'Hello', ...changes });
 }
 
 function openReport(

@@ -9,13 +9,8 @@ import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
 import type { Outlet } from '../../gateway/ws/turn-service.ts';
 import type { Log } from '../../logging/log.ts';
-import type {
-  FinishReason,
-  ImagePart,
-  ModelProvider,
-  StreamPart,
-  TokenUsage,
-} from '../../models/provider.ts';
+import type { ProgramEvent } from '../../models/claude-cli.ts';
+import type { FinishReason, ImagePart, ModelProvider, StreamPart } from '../../models/provider.ts';
 import type { Conversations } from '../../sessions/conversation.ts';
 import type { Summaries } from '../../sessions/summaries.ts';
 import type { SystemPromptParts } from '../../sessions/system-prompt.ts';
@@ -86,20 +81,9 @@ export interface DelegatedTask {
 }
 
 export type DelegateEvent =
-  /** What follows is a message of its own. */
-  | { readonly type: 'step' }
-  | { readonly type: 'text'; readonly delta: string }
-  | { readonly type: 'tool'; readonly callId: string; readonly name: string; readonly input: unknown }
-  | {
-      readonly type: 'tool_end';
-      readonly callId: string;
-      readonly isError: boolean;
-      readonly text: string;
-    }
-  | { readonly type: 'usage'; readonly usage: TokenUsage }
+  | ProgramEvent
   /** For people who wait. */
-  | { readonly type: 'report'; readonly text: string }
-  | { readonly type: 'progress' };
+  | { readonly type: 'report'; readonly text: string };
 
 /** What a turn asks of the runner. */
 export interface MindHost {
