@@ -2,6 +2,7 @@
  * The host process: reads the command line and does what it says. Only what every invocation needs is loaded here:
  * `--help` and a mistyped option answer before configuration, machines and threads are.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '../contract/errors.ts';
 import { parseCommandLine } from './command-line/command-line.ts';
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
       return runValidate(commandLine.url, commandLine.options, VERSION);
     }
     case 'run': {
+      if (await isMistyped(commandLine.dirs[0] ?? '')) return;
       const { supervise } = await import('./supervise.ts');
       return supervise({ ...commandLine, version: VERSION, agentEntry: AGENT_ENTRY });
     }
@@ -39,6 +41,19 @@ async function main(): Promise<void> {
       return runCommandLine(commandLine, VERSION);
     }
   }
+}
+
+/** Only a name that nothing has yet can be a slip. */
+async function isMistyped(word: string): Promise<boolean> {
+  if (word !== process.argv[2] || existsSync(word)) return false;
+  const { meantCommand } = await import('./command-line/mistyped.ts');
+  const meant = meantCommand(word);
+  if (meant === undefined) return false;
+  process.stderr.write(
+    `error: there is no command and no directory ${word}; did you mean ${meant}? To make an agent of that name: ./${word}\n`,
+  );
+  process.exitCode = EXIT_CODES.usage.code;
+  return true;
 }
 
 async function init(dirs: readonly string[]): Promise<void> {

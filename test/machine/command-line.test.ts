@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { COMMANDS } from '../../bin/commands.mjs';
 import { parseCommandLine } from '../../src/supervisor/command-line/command-line.ts';
+import { meantCommand } from '../../src/supervisor/command-line/mistyped.ts';
 import { createProgram } from '../../src/supervisor/command-line/program.ts';
 
 const WRONG: readonly (readonly [args: readonly string[], said: RegExp])[] = [
@@ -173,4 +174,17 @@ test('validate takes an address in any of its spellings, and its own options', (
   const words = '--all --json --timeout 2.5 --only vault,frames --token t 127.0.0.1:8765'.split(' ');
   const given = { all: true, json: true, messages: true, timeoutSeconds: 2.5, token: 't' };
   assert.deepEqual(parsed(words), [url, { ...given, only: ['vault', 'frames'] }]);
+});
+
+test('a command with a slip in it is told from the name of a directory', () => {
+  const meant = {
+    pss: 'ps',
+    restrat: 'restart',
+    log: 'logs',
+    evnts: 'events',
+    hello: undefined,
+    coder: undefined,
+  };
+  for (const [word, command] of Object.entries(meant)) assert.equal(meantCommand(word), command, word);
+  for (const word of ['./pss', 'ps-1', 'a', 'agents']) assert.equal(meantCommand(word), undefined, word);
 });
