@@ -7,7 +7,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { isCommand } from './commands.mjs';
 
 const HOST = fileURLToPath(new URL('../dist/host-boot.cjs', import.meta.url));
 
@@ -15,6 +14,7 @@ async function main() {
   const args = process.argv.slice(2);
   const end = args.indexOf('--');
   const options = end < 0 ? args : args.slice(0, end);
+  const { isCommand } = await import('./commands.mjs');
   if (isCommand(args[0]) || options.includes('--no-watchdog')) createRequire(import.meta.url)(HOST);
   else (await import('./watchdog.mjs')).watch(HOST, args);
 }
