@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -88,6 +88,53 @@ test('a socket that somebody answers on is left alone, and the port serves witho
   assert.match(second.warnings.join(), /has no socket/);
   assert.equal((await second.ask('/api/fleet', { tcp: true })).json.socket, null);
   assert.equal((await first.ask('/livez')).status, 200);
+});
+
+test('what belongs to a host of the same process id in another process table outlives this one', async (t) => {
+  const runDir = await tempRunDir(t);
+  const first = await startFleetGateway(t, { runDir, port: 0, isStarting: true });
+  const before = await readdir(runDir);
+  const announced = await readFile(join(runDir, `${process.pid}.json`), 'utf8');
+  const second = await startFleetGateway(t, { runDir, port: 0, isStarting: true });
+  assert.equal((await readdir(runDir)).length, before.length + 1);
+  await second.gateway.close();
+  assert.deepEqual(await readdir(runDir), before);
+  assert.equal(await readFile(join(runDir, `${process.pid}.json`), 'utf8'), announced);
+  assert.equal((await first.ask('/api/fleet', { tcp: true })).status, 200);
+});
+
+test('what a killed host left is removed also where its process id was given again', async (t) => {
+  const runDir = await tempRunDir(t);
+  const given = process.ppid;
+  await leaveDeadSocket(join(runDir, `${given}.sock`));
+  await writeFile(join(runDir, `${given}.json`), '');
+  const { gateway } = await startFleetGateway(t, { runDir, isStarting: true });
+  await gateway.close();
+  assert.deepEqual(await readdir(runDir), []);
+});
+
+/** As a kill leaves it: the file is there, and nobody listens. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const listens = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  await once(spawn(process.execPath, ['-e', listens]), 'exit');
+  assert.ok((await stat(path)).isSocket());
+}
+
+test('a run directory that is gone, or something else now, is no reason not to end', async (t) => {
+  const dir = await tempRunDir(t);
+  for (const [name, replace] of [
+    ['gone', async () => {}],
+    ['file', (path: string) => writeFile(path, '')],
+  ] as const) {
+    const runDir = join(dir, name);
+    const { gateway } = await startFleetGateway(t, { runDir, isStarting: true });
+    await rm(runDir, { recursive: true });
+    await replace(runDir);
+    gateway.note({ type: 'fleet.settled' });
+    await gateway.close();
+    gateway.closeNow();
+  }
+  assert.deepEqual(await readdir(dir), ['file']);
 });
 
 test('two hosts in one directory do not disturb each other', async (t) => {

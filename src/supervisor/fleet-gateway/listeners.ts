@@ -37,17 +37,24 @@ export async function listenOnSocket(path: string, parts: ListenerParts): Promis
   return transport;
 }
 
-/** From `first` on the next free port, as agents find theirs. */
-export async function listenOnLoopback(
+/** From `first` on the next free port, as agents find theirs. `tokenOf`: a port may have one from an earlier host. */
+export async function listenOnLoopback<T extends { readonly value: string }>(
   first: number,
-  token: string,
+  tokenOf: (port: number) => Promise<T>,
   parts: ListenerParts,
-): Promise<{ readonly transport: Transport; readonly host: string; readonly port: number }> {
-  const transport = createTransport(parts, LOCAL_ONLY, token);
+): Promise<{
+  readonly transport: Transport;
+  readonly host: string;
+  readonly port: number;
+  readonly token: T;
+}> {
   const candidates = toCandidates({ preferred: first, first: undefined, taken: [] });
   for (const port of candidates) {
+    const token = await tokenOf(port);
+    const transport = createTransport(parts, LOCAL_ONLY, token.value);
     const bound = await transport.listen({ host: LOOPBACK, port });
-    if (bound !== 'taken') return { transport, host: LOOPBACK, port: bound.port };
+    if (bound !== 'taken') return { transport, host: LOOPBACK, port: bound.port, token };
+    transport.closeNow();
   }
   const last = candidates.at(-1);
   throw new AppError('bind.no_free_port', `ports ${first}–${last} on ${LOOPBACK} are all taken`);

@@ -7,8 +7,9 @@ import type { Announcement } from '../../contract/fleet/announcement.ts';
 import type { Transport } from '../../gateway/transport.ts';
 import { createFleetCore, type FleetCoreOptions } from './fleet-core.ts';
 import { type ListenerParts, listenOnLoopback, listenOnSocket } from './listeners.ts';
-import { announce, openRunDirectory, removeRunFiles, runFiles, writeToken } from './run-files.ts';
+import { announce, exists, openRunDirectory, removeRunFiles, runFiles } from './run-files.ts';
 import type { FleetNews, SupervisedFleet } from './supervised-fleet.ts';
+import { type KeptToken, keptToken, newToken, replaceToken, tokenFile, writeNewToken } from './token-file.ts';
 
 export interface FleetGatewayOptions extends FleetCoreOptions {
   readonly runDir: string;
@@ -95,14 +96,22 @@ async function takePlace(options: FleetGatewayOptions, parts: ListenerParts): Pr
     return { ...NOWHERE, fail: fail('The fleet cannot be announced') };
   }
   const transports: Transport[] = [];
+  const leavings: string[] = [];
   const socket = await listenOnSocket(files.socket, parts).catch(fail('The fleet has no socket'));
-  if (socket) transports.push(socket);
+  if (socket) {
+    transports.push(socket);
+    leavings.push(files.socket);
+  }
+  // What answers there has this process id in another process table: all of that name is its own.
+  const isOurName = socket !== undefined || !(await exists(files.socket));
   let http: Http | null = null;
   if (port !== undefined) {
-    const listening = await openLoopback(port, files, parts).catch(fail('The fleet has no port'));
+    const listening = await openLoopback(port, options, parts).catch(fail('The fleet has no port'));
     if (listening) transports.push(listening.transport);
+    if (listening && !listening.isKept) leavings.unshift(listening.http.token_file);
     http = listening?.http ?? null;
   }
+  if (isOurName) leavings.unshift(files.announcement, `${files.announcement}.tmp`);
   const announced = {
     ...{ pid: facts.pid, version: facts.version, started_at: facts.startedAtMs / 1000 },
     ...{ socket: socket ? files.socket : null, http, cwd: facts.cwd },
@@ -113,27 +122,61 @@ async function takePlace(options: FleetGatewayOptions, parts: ListenerParts): Pr
     socket: socket && files.socket,
     url: http ? `http://${http.host}:${http.port}` : undefined,
     announce: async (dirs) => {
-      if (!hasLeft) await announce(files, { ...announced, dirs: [...dirs] });
+      if (!hasLeft && isOurName) await announce(files, { ...announced, dirs: [...dirs] });
       // It may have come to its end meanwhile.
-      if (hasLeft) removeRunFiles(files);
+      if (hasLeft) removeRunFiles(leavings);
     },
     fail: fail('The fleet cannot be announced'),
     leave: () => {
       hasLeft = true;
-      removeRunFiles(files);
+      removeRunFiles(leavings);
     },
   };
   if (transports.length > 0) await place.announce(facts.dirs).catch(place.fail);
   return place;
 }
 
+interface OpenLoopback {
+  readonly transport: Transport;
+  readonly http: Http;
+  /** The token outlives this process. */
+  readonly isKept: boolean;
+}
+
 async function openLoopback(
-  port: number,
-  files: ReturnType<typeof runFiles>,
+  first: number,
+  { runDir, facts, onWarning }: FleetGatewayOptions,
   parts: ListenerParts,
-): Promise<{ readonly transport: Transport; readonly http: Http }> {
-  const { transport, ...bound } = await listenOnLoopback(port, await writeToken(files), parts);
-  return { transport, http: { ...bound, token_file: files.token } };
+): Promise<OpenLoopback> {
+  const isSameEachTime = first !== 0;
+  const tokenOf = (port: number): Promise<KeptToken> => {
+    if (!isSameEachTime) return newToken();
+    const path = tokenFile(runDir, port);
+    return keptToken(path, (why) => onWarning(`${path} is not used, and replaced: ${why}`));
+  };
+  const { transport, token, ...bound } = await listenOnLoopback(first, tokenOf, parts);
+  const path = tokenFile(runDir, bound.port);
+  try {
+    let token_file = path;
+    if (isSameEachTime) {
+      if (!token.isKept) await replaceToken(path, token.value);
+    } else token_file = await writeToken([runFiles(runDir, facts.pid).token, path], token.value);
+    return { transport, http: { ...bound, token_file }, isKept: isSameEachTime };
+  } catch (error) {
+    transport.closeNow();
+    throw error;
+  }
+}
+
+/** Into the first of these that is nobody else's. */
+async function writeToken([path = '', ...others]: readonly string[], value: string): Promise<string> {
+  try {
+    await writeNewToken(path, value);
+    return path;
+  } catch (error) {
+    if (others.length === 0 || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return writeToken(others, value);
+  }
 }
 
 const NOWHERE: Omit<Place, 'fail'> = {

@@ -1,28 +1,28 @@
 /**
- * The files by which a running fleet is found: its socket, its announcement and its token, in a directory that belongs
- * to this user alone. Whoever may open the socket may do everything, so a directory that others may write is not used.
+ * The files by which a running fleet is found: its socket and its announcement, in a directory that belongs to this user
+ * alone. Whoever may open the socket may do everything, so a directory that others may write is not used.
  */
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Announcement } from '../../contract/fleet/announcement.ts';
 
 export interface RunFiles {
   readonly socket: string;
   readonly announcement: string;
+  /** Of a port that is another one each time; see `token-file.ts`. */
   readonly token: string;
 }
 
 /** A path that is too long for the system is cut by it without a word, and the socket would be somewhere else. */
 export const SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
-const TOKEN_BYTES = 32;
 const OF_A_HOST = /^(\d{1,10})\.(?:sock|json|json\.tmp|token)$/;
 const OTHERS_WRITE = 0o022;
 /** A socket of this machine answers at once, if anybody does. */
 const ANSWER_MS = 500;
+/** `ENOTSOCK`: some file of that name. */
+const DEAD: readonly (string | undefined)[] = ['ECONNREFUSED', 'ENOENT', 'ENOTSOCK'];
 
 export function runFiles(dir: string, pid: number): RunFiles {
   const path = (ending: string): string => join(dir, `${pid}.${ending}`);
@@ -50,14 +50,19 @@ export async function openRunDirectory(dir: string, pid: number): Promise<string
   }
 }
 
-/** Of hosts that were killed. One whose process is gone but whose socket answers lives behind another process table. */
+/**
+ * Of hosts that were killed. One whose process is gone but whose socket answers lives behind another process table; one
+ * whose process is there but whose socket is dead is another process, which was given the same id.
+ */
 async function removeLeftovers(dir: string, ownPid: number): Promise<void> {
   const names = await readdir(dir);
   const pids = new Set(names.map((name) => Number(OF_A_HOST.exec(name)?.[1] ?? 0)));
   pids.delete(0);
   for (const pid of pids) {
-    if (pid !== ownPid && isAlive(pid)) continue;
-    if (await answers(runFiles(dir, pid).socket)) continue;
+    const { socket } = runFiles(dir, pid);
+    // One that lives and has no socket may have had no luck with it, or be about to make it.
+    if (pid !== ownPid && isAlive(pid) && !(await exists(socket))) continue;
+    if (await answers(socket)) continue;
     const files = names.filter((name) => OF_A_HOST.exec(name)?.[1] === String(pid));
     for (const name of files) await rm(join(dir, name), { force: true });
   }
@@ -72,6 +77,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** False only where it is certain. */
+export function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
+}
+
+/** False only where it is certain: too few descriptors here, or a full queue there, say nothing. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -82,7 +96,7 @@ function answers(path: string): Promise<boolean> {
     };
     const timer = setTimeout(() => settle(true), ANSWER_MS);
     socket.once('connect', () => settle(true));
-    socket.once('error', () => settle(false));
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(!DEAD.includes(error.code)));
   });
 }
 
@@ -93,20 +107,13 @@ export async function announce({ announcement }: RunFiles, what: Announcement): 
   await rename(temporary, announcement);
 }
 
-/** Writes it where only this user can read it, and gives it back. */
-export async function writeToken({ token }: RunFiles): Promise<string> {
-  const value = (await promisify(randomBytes)(TOKEN_BYTES)).toString('base64url');
-  await rm(token, { force: true });
-  const file = await open(token, 'wx', 0o600);
-  try {
-    await file.writeFile(`${value}\n`);
-  } finally {
-    await file.close();
-  }
-  return value;
-}
-
 /** At the end, also where nothing can be awaited any more. First what tells of it. */
-export function removeRunFiles({ announcement, token, socket }: RunFiles): void {
-  for (const path of [announcement, token, socket]) rmSync(path, { force: true });
+export function removeRunFiles(paths: readonly string[]): void {
+  for (const path of paths) {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // The directory is gone, or no longer ours: the next start in it removes what is left.
+    }
+  }
 }
