@@ -16,6 +16,7 @@ test('agents keep the order given; files among them are ignored', async (t) => {
     agents: ['b', 'a', 'c'].map((id) => ({ id, dir: join(root, id) })),
     refused: [],
     created: [],
+    patterns: [],
   });
 });
 

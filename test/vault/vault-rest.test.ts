@@ -291,8 +291,10 @@ test('rename, folders, trash and restore go over REST', async (t) => {
   assert.deepEqual([trash.notes[0]?.id, trash.notes[0]?.path], [deleted.trash_id, 'c/d.md']);
   assert.equal((await post('/trash/restore', { id: deleted.trash_id })).body.path, 'c/d.md');
   assert.equal((await post('/trash/restore', { id: deleted.trash_id })).status, 404);
+  // A look at the disk may find the file before it is told of here, and tell of it too.
+  const told = changes.filter(({ path, action }) => path === 'c/d.md' && action !== 'updated');
   assert.deepEqual(
-    changes.filter(({ path }) => path === 'c/d.md').map(({ action }) => action),
+    told.map(({ action }) => action),
     ['created', 'deleted', 'created'],
   );
 });
