@@ -36,6 +36,10 @@ const CASES: readonly (readonly [point: string, message: string, ends: Ending])[
 
 const USUAL = ['call committed', 'answer committed', 'delta committed'];
 
+/** Of the start that finds such a turn, and ends it. */
+const ENDING = ['memory pending', 'interrupted pending', 'interrupted committed', 'interrupted delivered'];
+const USUAL_ENDING = ['interrupted committed'];
+
 describe('kill -9 of a turn with tools', () => {
   for (const [point, message, ends] of RUNS > 0 ? CASES : CASES.filter(([point]) => USUAL.includes(point))) {
     test(`at "${point}" of ${message} ends it as ${ends}, once`, async (t) => {
@@ -44,6 +48,17 @@ describe('kill -9 of a turn with tools', () => {
       assert.ok(isKilled, `"${point}" was not reached`);
       const state = await comeBackAndCheck(path, seen, message);
       assert.equal(state, ends);
+    });
+  }
+
+  for (const point of RUNS > 0 ? ENDING : USUAL_ENDING) {
+    test(`and of the start that ends it, at "${point}", keeps its end and its memory together`, async (t) => {
+      const path = join(await tempDir(t), 'openagent.db');
+      const first = await run(path, 'tool acting', 'tool-unsafe');
+      const second = await run(path, point, '');
+      assert.deepEqual([first.isKilled, second.isKilled], [true, true], `"${point}" was not reached`);
+      const state = await comeBackAndCheck(path, [...first.seen, ...second.seen], 'tool-unsafe');
+      assert.equal(state, 'interrupted');
     });
   }
 
@@ -101,6 +116,8 @@ async function comeBackAndCheck(path: string, seen: readonly Frame[], message: s
     await checkMemory(back, parts.model.requests, ended?.state as Ending, actsOf(path).length);
     return ended?.state as Ending;
   } finally {
+    // A check that failed leaves a turn behind, which would write for ever.
+    await back.journal.close(1_000);
     back.db.close();
   }
 }
