@@ -16,6 +16,8 @@ const LOOKS = 5;
 export interface HangWatch {
   /** Where the newest incarnation of a thread keeps its marks. */
   noteVitals(input: WorkerActorInput, vitals: SharedArrayBuffer): void;
+  /** It is supervised no more. */
+  forget(id: string): void;
   stop(): void;
 }
 
@@ -73,6 +75,7 @@ export function startHangWatch(options: {
     noteVitals: ({ agent, incarnation }, vitals) => {
       if (agent.isolation === 'thread') vitalsById.set(agent.spec.id, { incarnation, vitals });
     },
+    forget: (id) => void vitalsById.delete(id),
     stop: () => clock.clearTimeout(timer),
   };
 }

@@ -153,7 +153,11 @@ class AgentRun implements Run {
   }
 
   async remove(id: string): Promise<void> {
-    if (this.#statuses.has(id)) return this.#on.fleet.remove(id);
+    if (this.#statuses.has(id)) {
+      // It stops before it is gone: that must not be taken for the end of all.
+      this.#resting.add(id);
+      return this.#on.fleet.remove(id);
+    }
     const refused = this.#refused.find((status) => status.id === id);
     if (!refused) throw new AppError('agent.not_found', `There is no agent ${id}`);
     this.dismiss(refused.dir);

@@ -74,6 +74,10 @@ export function startFleet(options: FleetOptions): Fleet {
   supervisor.start();
   const isSupervising = () => supervisor.getSnapshot().value === 'supervising';
   const childOf = (id: string) => supervisor.getSnapshot().context.agents.get(id);
+  const remove = createRemoval(supervisor, (child) => {
+    watch.forget(child.getSnapshot().context.agent.spec.id);
+    board.forget(child);
+  });
 
   return {
     add: (agent) => {
@@ -83,12 +87,7 @@ export function startFleet(options: FleetOptions): Fleet {
       const child = childOf(agent.spec.id);
       if (child) board.watch(child);
     },
-    remove: async (id) => {
-      const child = childOf(id);
-      if (!child) throw new AppError('agent.not_found', `There is no agent ${id}`);
-      await removed(supervisor, id);
-      board.forget(child);
-    },
+    remove,
     command: (id, command) => {
       const child = childOf(id);
       if (!isSupervising() || !child || supervisor.getSnapshot().context.leaving.has(id)) return false;
@@ -127,6 +126,22 @@ function killProcessesOf({ context, children }: ChildSnapshot): void {
 }
 
 type Defect = FleetOptions['onDefect'];
+
+/** Whoever asks while it is on its way waits for the same end: it is told once. */
+function createRemoval(supervisor: SupervisorActor, forget: (child: ChildActor) => void): Fleet['remove'] {
+  const removals = new Map<string, Promise<void>>();
+  return async (id) => {
+    const child = supervisor.getSnapshot().context.agents.get(id);
+    const known = removals.get(id);
+    if (known) return known;
+    if (!child) throw new AppError('agent.not_found', `There is no agent ${id}`);
+    const removal = removed(supervisor, id)
+      .then(() => forget(child))
+      .finally(() => removals.delete(id));
+    removals.set(id, removal);
+    return removal;
+  };
+}
 
 /** Asks for it, and waits until the supervisor has forgotten it or has given up on that. */
 function removed(supervisor: SupervisorActor, id: string): Promise<void> {

@@ -151,3 +151,23 @@ test('a path that is no longer wanted is told of no more', async (t) => {
   await until(() => told.length === 3);
   assert.deepEqual(told.slice(2), [kept]);
 });
+
+test('a path that two are interested in is watched until the second has left it', async (t) => {
+  const dir = place(t);
+  const { paths, told, until } = open(t);
+  const file = join(dir, 'shared');
+  writeFileSync(file, 'one');
+  paths.add(file);
+  paths.add(file);
+  await until(() => told.length === 1);
+  paths.remove(file);
+  writeFileSync(file, 'two');
+  await until(() => told.length === 2);
+  const other = join(dir, 'other');
+  writeFileSync(other, 'one');
+  paths.remove(file);
+  paths.add(other);
+  writeFileSync(file, 'three');
+  await until(() => told.length === 3);
+  assert.deepEqual(told.slice(2), [other]);
+});

@@ -84,7 +84,12 @@ export function createConfigApplier({ clock, notify, restart, respec }: ConfigAp
       respec(spec.id, spec);
       running.set(spec.id, { ...(running.get(spec.id) ?? was), spec });
     },
-    forget: (id) => void running.delete(id),
+    forget: (id) => {
+      running.delete(id);
+      // Another agent of that name is not to be restarted for it.
+      clock.clearTimeout(timers.get(id));
+      timers.delete(id);
+    },
     apply: (prepared, section) => {
       const { id } = prepared.spec;
       const was = running.get(id);

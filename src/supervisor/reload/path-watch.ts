@@ -23,6 +23,7 @@ export interface PathWatchOptions {
 }
 
 export interface PathWatch {
+  /** Watched until it was removed as often as it was added: two may be interested in one path. */
   add(path: string): void;
   remove(path: string): void;
   /** A change is told again after this time, unless another one comes before. */
@@ -32,6 +33,7 @@ export interface PathWatch {
 
 interface Entry {
   readonly path: string;
+  users: number;
   /** As it was when it was last looked at; undefined: not yet. */
   sign: string | undefined;
   /** Whether something has changed that nobody was told of. */
@@ -75,8 +77,13 @@ class Paths implements PathWatch {
   }
 
   add(path: string): void {
-    if (this.#isClosed || this.#entries.has(path)) return;
-    const entry: Entry = { path, sign: undefined, isDirty: false, timer: undefined, missing: 0 };
+    if (this.#isClosed) return;
+    const known = this.#entries.get(path);
+    if (known !== undefined) {
+      known.users += 1;
+      return;
+    }
+    const entry: Entry = { path, users: 1, sign: undefined, isDirty: false, timer: undefined, missing: 0 };
     this.#entries.set(path, entry);
     this.#arm(entry, 0);
   }
@@ -84,6 +91,8 @@ class Paths implements PathWatch {
   remove(path: string): void {
     const entry = this.#entries.get(path);
     if (entry === undefined) return;
+    entry.users -= 1;
+    if (entry.users > 0) return;
     this.#entries.delete(path);
     this.#disarm(entry);
     this.#watcher.unwatch(path);

@@ -3,9 +3,9 @@
  * `openagent.yaml` and is left alone, one that goes is stopped and forgotten. Directories that were refused are tried
  * again when somebody mends them; one whose agent was removed by command stays away until it comes anew.
  */
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { AppError } from '../../contract/errors.ts';
-import { expandPattern, lookAt, type MatchedDirectory } from '../agent-patterns.ts';
+import { type Expansion, expandPattern, lookAt, type MatchedDirectory } from '../agent-patterns.ts';
 import { CONFIG_NAME } from '../config/read-config.ts';
 import type { AgentStatus } from '../fleet.ts';
 import type { Run } from '../run-agents.ts';
@@ -33,6 +33,13 @@ export interface PatternWatch {
   close(): void;
 }
 
+/** Refused for what another agent has, which it may have no longer when that one is removed. */
+const BY_ANOTHER: readonly (string | undefined)[] = [
+  'directory.locked',
+  'directory.duplicate',
+  'agent.id_duplicate',
+];
+
 export function createPatternWatch(options: PatternWatchOptions): PatternWatch {
   return new Patterns(options);
 }
@@ -57,6 +64,8 @@ class Patterns implements PatternWatch {
   readonly #missing = new Set<string>();
   readonly #removing = new Set<string>();
   #work: Promise<void> = Promise.resolve();
+  /** A look that has not begun sees whatever has changed until then. */
+  #isDue = false;
   #isClosed = false;
 
   constructor(options: PatternWatchOptions) {
@@ -86,7 +95,9 @@ class Patterns implements PatternWatch {
     // What it says may be right now.
     if (refused) this.#known.delete(refused.dir);
     if (this.#awaited.has(path)) this.#settled.add(path);
-    void this.#enqueue();
+    // Two hundred files that come together are one look, not two hundred.
+    if (!this.#isDue) void this.#enqueue();
+    this.#isDue = true;
     return true;
   }
 
@@ -96,6 +107,11 @@ class Patterns implements PatternWatch {
   }
 
   removed(realDir: string): void {
+    for (const { dir, reason } of this.#on.run.agents()) {
+      if (BY_ANOTHER.includes(reason?.code) && this.#known.get(dir)?.state === 'refused') {
+        this.#on.paths.againIn(configOf(dir), 0);
+      }
+    }
     if (this.#removing.has(realDir)) return;
     for (const known of this.#known.values()) if (known.real === realDir) this.#know(known, 'away');
   }
@@ -112,10 +128,12 @@ class Patterns implements PatternWatch {
   #enqueue(first?: (matches: readonly MatchedDirectory[]) => Promise<void>): Promise<void> {
     const { patterns, cwd, onDefect } = this.#on;
     this.#work = this.#work.then(async () => {
+      this.#isDue = false;
       if (this.#isClosed) return;
       try {
         const expansions = await Promise.all(patterns.map((pattern) => expandPattern(pattern, cwd)));
         this.#watchFolders(new Set(expansions.flatMap(({ looked }) => looked)));
+        this.#dismissMatched(expansions);
         const matches = expansions.flatMap((expansion) => expansion.matches);
         if (first) await first(matches);
         else await this.#reconcile([...matches, ...(await this.#lookAtExplicit())]);
@@ -124,6 +142,14 @@ class Patterns implements PatternWatch {
       }
     });
     return this.#work;
+  }
+
+  /** A pattern without a match is listed as refused, as it was typed, until there is one. */
+  #dismissMatched(expansions: readonly Expansion[]): void {
+    const { patterns, cwd, run } = this.#on;
+    for (const [at, { matches }] of expansions.entries()) {
+      if (matches.some(({ hasConfig }) => hasConfig)) run.dismiss(resolve(cwd, patterns[at] ?? ''));
+    }
   }
 
   async #lookAtExplicit(): Promise<readonly MatchedDirectory[]> {
@@ -186,7 +212,7 @@ class Patterns implements PatternWatch {
     this.#explicit.delete(known.dir);
     this.#await(configOf(known.dir), false);
     const status = this.#statusOf(known);
-    if (known.state === 'refused') run.dismiss(known.dir);
+    if (status?.state === 'refused') run.dismiss(known.dir);
     else if (status !== undefined) {
       this.#removing.add(known.real);
       try {
