@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const PER_BATCH = 6;
-/** Kinds whose tests only call functions, or talk to a server within their own process. */
+/** Kinds whose tests call functions, talk to a server within their own process, or to programs they have started. */
 const KINDS =
-  /^test\/(bridges|config|contract|logging|machine|models|repo|scheduler|storage|tools|turns|usage)\//;
-/** `ws-` files and property tests run for long, and are better started apart. */
-const APART = /\/ws-|property|code-cache|documents/;
+  /^test\/(bridges|commands|config|contract|e2e|logging|machine|models|repo|scheduler|sdk|storage|tools|turns|usage|vault)\//;
+/** They run for long, and are better started apart. */
+const APART =
+  /\/ws-|property|code-cache|documents|watchdog|kill-nine|under-load|death-load|crashes|faults|ports|signals|command-line|terminal|validate|vault-sync/;
 const TOUCHES_PROCESS =
   /process\.(on|once|exit|chdir|memoryUsage|kill|env\.\w+ =|umask)|mock\.|child_process|new Worker\(|performance\.eventLoop|^(before|after|beforeEach|afterEach)\(/m;
 
