@@ -33,10 +33,17 @@ describe('patterns of the command line', { concurrency: 3 }, () => {
         run.agents().map(({ reason }) => reason?.code),
         [undefined, 'agent.id_duplicate'],
       );
+      // From here on the patterns are known to be looked at.
+      mkdirSync(join(place, 'two', 'other'));
+      writeFileSync(join(place, 'two', 'other', 'openagent.yaml'), yaml('one'));
+      await runsWith('other', 'one info');
       if (how === 'by command') await run.remove('alpha');
       else rmSync(join(place, 'one', 'alpha'), { recursive: true });
       await runsWith('alpha', 'two info');
-      assert.equal(run.agents().length, 1);
+      assert.deepEqual(
+        run.agents().map(({ dir }) => dir),
+        ['other', 'alpha'].map((id) => join(place, 'two', id)),
+      );
       writeFileSync(join(place, 'two', 'alpha', 'openagent.yaml'), yaml('again'));
       await runsWith('alpha', 'again info');
       assert.equal(statusOf('alpha')?.incarnation, 2);

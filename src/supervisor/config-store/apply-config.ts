@@ -50,8 +50,7 @@ export function createConfigApplier({ clock, notify, restart, respec }: ConfigAp
   const timers = new Map<string, TimerHandle>();
 
   const restartSoon = (id: string, wanted: PreparedAgent): void => {
-    const known = timers.get(id);
-    if (known !== undefined) clock.clearTimeout(known);
+    clock.clearTimeout(timers.get(id));
     const timer = clock.setTimeout(() => {
       timers.delete(id);
       const now = running.get(id);
@@ -88,26 +87,26 @@ export function createConfigApplier({ clock, notify, restart, respec }: ConfigAp
       running.delete(id);
       // Another agent of that name is not to be restarted for it.
       clock.clearTimeout(timers.get(id));
-      timers.delete(id);
     },
     apply: (prepared, section) => {
       const { id } = prepared.spec;
       const was = running.get(id);
       const isLive = was !== undefined && setLevel(was, prepared);
       if (APPLIED_BY_US.includes(section)) {
-        if (was === undefined || isSame(was, prepared)) return { applied: 'nothing', restartRequired: false };
+        if (was === undefined || isSame(was, prepared)) return NOTHING;
         restartSoon(id, prepared);
         return { applied: 'restart', restartRequired: false };
       }
       if (section === 'logging' && was !== undefined && isSameLog(was, prepared)) {
-        return { applied: isLive ? 'live' : 'nothing', restartRequired: false };
+        return isLive ? { applied: 'live', restartRequired: false } : NOTHING;
       }
       return { applied: 'next start', restartRequired: true };
     },
   };
 }
 
-/** With all that its models are made of. */
+const NOTHING = { applied: 'nothing', restartRequired: false } as const;
+
 /** In its models and its servers. */
 function isSame(a: PreparedAgent, b: PreparedAgent): boolean {
   const of = ({ settings }: PreparedAgent) => [settings.model, settings.mcp];
