@@ -151,6 +151,48 @@ describe('a session', () => {
     assert.match(said(model.requests.at(-1))[3] ?? '', /Stopped here by the person/);
   });
 
+  for (const [when, isLate] of [
+    ['before it is taken up', false],
+    ['while it waits for its tools', true],
+  ] as const) {
+    test(`knows of a turn that was cut by a restart, and then stopped ${when}`, async (t) => {
+      const path = join(await tempDir(t), 'openagent.db');
+      const act = createTool('act', 'unsafe');
+      const hang = createTool('hang', 'repeatable', () => new Promise(() => {}));
+      const { tools, toolRunner } = toolParts(act, hang);
+      const first = await openTurns(path, {
+        model: createThinkingModel(() => [{ call: 'act' }, { call: 'hang' }]),
+        mind: (base) => ({ ...memory(10_000)(base), tools, toolRunner }),
+      });
+      first.submit('do it');
+      await until(() => hang.runs.length === 1, 'its second tool');
+      // The end of its drain leaves a turn as a crash does.
+      first.engine.beginDrain('restart');
+      await first.engine.drained(0);
+      first.db.close();
+      let asked = 0;
+      const late = () => {
+        asked += 1;
+        return isLate && asked === 1 ? new Promise<never>(() => {}) : tools();
+      };
+      const model = createThinkingModel(() => ['fine']);
+      const second = await openTurns(path, {
+        model,
+        mind: (base) => ({ ...memory(10_000)(base), tools: late, toolRunner }),
+      });
+      t.after(() => second.db.close());
+      if (isLate) await until(() => asked === 1, 'it asks for its tools');
+      second.engine.stop(second.outlet.client, undefined);
+      await until(() => second.outlet.ends().length === 1, 'its end');
+      await say(second, 'what did you do?');
+      const [wish, , answers, last] = said(model.requests[0]);
+      assert.equal(wish, 'do it');
+      assert.equal(answers, 'act done,It did not end: nobody knows what it did.');
+      assert.match(String(last), /^\[(Ended here by a crash|Stopped here by the person)/);
+      assert.equal(act.runs.length, 1);
+    });
+  }
+
   test('keeps nothing of turns of the echo model', async (t) => {
     const model = createThinkingModel(() => ['echo'], 'echo');
     const s = await startTurns(t, { model, mind: memory(10_000) });

@@ -16,7 +16,7 @@ import { ModelCall } from './model-call.ts';
 import { ModelStep, type StepResult } from './model-step.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { type Turn, turnFrames } from './turn.ts';
-import { closed, toMessage } from './turn-memory.ts';
+import { answerOf, closed, toMessage } from './turn-memory.ts';
 
 type UserMessage = Extract<ModelMessage, { role: 'user' }>;
 
@@ -171,10 +171,14 @@ export class Thinking implements Thought {
     ended: readonly EndedCall[],
     known: readonly Tool[] | undefined,
   ): Promise<void> {
+    // Before anything is waited for: the turn may be stopped meanwhile, and these stay known.
+    this.#answered = calls.flatMap((call, position) => {
+      const end = ended.find((one) => one.position === position);
+      return end ? [answerOf(call, end)] : [];
+    });
     const isDone = ended.length === calls.length;
     const offered = known ?? (isDone ? [] : await this.#tools());
     const tools = new Map(offered.map((tool) => [tool.name, tool]));
-    this.#answered = [];
     const onAnswer = (answer: ToolAnswer) => this.#answered.push(answer);
     const job = { turn: this.#turn, control: this.#control, step, calls, ended, tools, onAnswer };
     const results = await runToolCalls(job, this.#parts, this.#host);

@@ -20,7 +20,7 @@ export interface ToolStep {
   /** Of this step, from an earlier start. */
   readonly ended: readonly EndedCall[];
   readonly tools: ReadonlyMap<string, Tool>;
-  /** The answer of a call is durable. */
+  /** The answer of a call that was made just now is durable. */
   readonly onAnswer: (answer: ToolAnswer) => void;
 }
 
@@ -31,14 +31,10 @@ export async function runToolCalls(
   parts: MindParts,
   host: MindHost,
 ): Promise<readonly ToolAnswer[]> {
-  const { calls, tools, ended, onAnswer } = step;
+  const { calls, tools, ended } = step;
   const run = (call: ToolCall, position: number): Promise<ToolAnswer> | ToolAnswer => {
     const before = ended.find((known) => known.position === position);
-    if (before) {
-      const answer = answerOf(call, before);
-      onAnswer(answer);
-      return answer;
-    }
+    if (before) return answerOf(call, before);
     return new RunningCall(step, call, position, parts, host).run();
   };
   // What there is no tool for only gets an answer.

@@ -207,7 +207,7 @@ export class TurnRunner {
     const { journal, clock, onProgress } = this.#options;
     turn.phase = 'ended';
     onProgress();
-    const memory = turn.thought?.memoryOf(ending.state);
+    const memory = turn.thought?.memoryOf(ending.state) ?? this.#earlierMemory(turn, ending);
     if (memory) journal.write('memory', memory, (error) => error && this.#options.onDefect(error, 'memory'));
     journal.settle(turn.rowId, ending, clock.wallMs(), turn.client.isNamed, () => {
       this.#deliveries.deliver(turn.rowId, turn.client, ending.frame, turn.outlet);
@@ -216,6 +216,19 @@ export class TurnRunner {
       this.#onOver(turn);
       turn.thought?.ended();
     });
+  }
+
+  /** It ends before this start has taken it up: what earlier ones did stays known. */
+  #earlierMemory(turn: Turn, { state }: Outcome): (() => void) | undefined {
+    const { steps, interruptedMemory, onDefect } = this.#options;
+    if (!turn.isRecovered || state === 'done') return undefined;
+    try {
+      return steps?.stepsOf(turn.rowId).length ? interruptedMemory?.(turn) : undefined;
+    } catch (error) {
+      // Its end is owed to the client, whatever becomes of the memory.
+      onDefect(error, 'memory');
+      return undefined;
+    }
   }
 
   #noteEnd(turn: Turn, { state, code }: Outcome): void {
