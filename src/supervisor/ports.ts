@@ -34,6 +34,8 @@ export function createPortRegistry(onDefect: (error: unknown, where: string) => 
   const claimed = new Map<string, number>();
   /** Had before: taken again when still free. */
   const earlier = new Map<string, number>();
+  /** For what a start was planned last: an agent that is told another port is to have that one, not a near one it had. */
+  const wished = new Map<string, number>();
 
   function isFree(port: number, id: string): boolean {
     for (const [owner, taken] of claimed) if (taken === port && owner !== id) return false;
@@ -59,6 +61,11 @@ export function createPortRegistry(onDefect: (error: unknown, where: string) => 
     add: (agent) => void claim(agent, readPortFile(agent.dir)),
     plan: (agent) => {
       const { id, preferredPort } = agent;
+      if ((wished.get(id) ?? preferredPort) !== preferredPort) {
+        claimed.delete(id);
+        earlier.delete(id);
+      }
+      wished.set(id, preferredPort);
       const isKept = claim(agent, claimed.get(id)) || claim(agent, earlier.get(id));
       if (!isKept) {
         claimed.delete(id);
@@ -75,6 +82,7 @@ export function createPortRegistry(onDefect: (error: unknown, where: string) => 
     forget: (agent) => {
       release(agent);
       earlier.delete(agent.id);
+      wished.delete(agent.id);
     },
   };
 }

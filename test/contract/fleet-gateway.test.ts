@@ -98,8 +98,13 @@ test('a directory is added by its whole path, and an agent removed', async (t) =
   const added = await add('/agents/new');
   assert.deepEqual([added.status, added.json.agent.state], [200, 'waiting']);
   assert.deepEqual(
-    [(await add('agents/new')).status, (await add('')).status, (await add(7)).status],
-    [400, 400, 400],
+    [
+      (await add('agents/new')).status,
+      (await add('')).status,
+      (await add(7)).status,
+      (await add('/a\0')).status,
+    ],
+    [400, 400, 400, 400],
   );
   assert.equal((await add('/other/new')).json.code, 'agent.id_duplicate');
   assert.deepEqual((await ask('/api/agents/new', { method: 'DELETE' })).json, { ok: true });

@@ -28,6 +28,18 @@ describe('the ports of a supervisor', () => {
     assert.equal(ports.plan(second).first, 8765);
   });
 
+  test('an agent that is told another port has that one, though the one it had would do', (t) => {
+    const { owner, ports } = startPorts(t);
+    const agent = owner('a');
+    ports.add(agent);
+    ports.plan(agent);
+    ports.bound('a', 8765);
+    assert.equal(ports.plan(agent).first, 8765);
+    assert.equal(ports.plan({ ...agent, preferredPort: 8760 }).first, 8760);
+    ports.bound('a', 8761);
+    assert.equal(ports.plan({ ...agent, preferredPort: 8760 }).first, 8761);
+  });
+
   test('two directories that claim one port, as a copy does: the first one has it', (t) => {
     const { owner, ports } = startPorts(t);
     const owners = [owner('a', { portFile: '8770\n' }), owner('b', { portFile: '8770' })];

@@ -28,7 +28,8 @@ export const fleetHandlers: Handlers<typeof FLEET_ROUTES, typeof FLEET_SCHEMAS, 
   listAgents: (_input, services) => services.fleet.agents().map((status) => onWire(status, services)),
 
   async addAgent({ body }, services) {
-    if (!isAbsolute(body.dir)) {
+    // A path with a null byte is none to the system.
+    if (!isAbsolute(body.dir) || body.dir.includes('\0')) {
       throw new AppError('request.invalid', `${body.dir} is no absolute path: send the whole one`);
     }
     return { ok: true, agent: onWire(await services.fleet.add(body.dir), services) };

@@ -14,6 +14,10 @@ export function createLateReload(isWanted: boolean): LateReload {
       started = import('./fleet-reload.ts').then(({ startReload }) => startReload(options));
       started.catch((error: unknown) => options.onDefect(error, 'hot reload'));
     },
-    close: async () => (await started)?.close(),
+    close: async () => {
+      // One that could not be started was told of, and has nothing to close.
+      const reload = await started?.catch(() => undefined);
+      await reload?.close();
+    },
   };
 }
