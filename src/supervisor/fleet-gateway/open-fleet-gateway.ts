@@ -122,8 +122,13 @@ async function takePlace(options: FleetGatewayOptions, parts: ListenerParts): Pr
     socket: socket && files.socket,
     url: http ? `http://${http.host}:${http.port}` : undefined,
     announce: async (dirs) => {
-      if (!hasLeft && isOurName) await announce(files, { ...announced, dirs: [...dirs] });
-      // It may have come to its end meanwhile.
+      if (hasLeft || !isOurName) return;
+      try {
+        await announce(files, { ...announced, dirs: [...dirs] });
+      } catch (error) {
+        // What was being written went with the rest, when the end came meanwhile.
+        if (!hasLeft) throw error;
+      }
       if (hasLeft) removeRunFiles(leavings);
     },
     fail: fail('The fleet cannot be announced'),
