@@ -66,7 +66,7 @@ export function createJournalStatements(db: Database): JournalStatements {
      VALUES (?, ?, ?, ?, ?, ?, ?)`,
   );
   const begun = db.prepare('UPDATE turns SET begun = 1 WHERE id = ?');
-  const attempt = db.prepare('UPDATE turns SET attempts = attempts + 1 WHERE id = ?');
+  const attempt = db.prepare('UPDATE turns SET begun = 1, attempts = attempts + 1 WHERE id = ?');
   const settle = db.prepare(
     `INSERT INTO turn_outcomes (id, state, ended_at, model, outcome) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (id) DO NOTHING`,
@@ -154,7 +154,8 @@ function toOpenTurn(row: TurnRow): OpenTurn {
     text: row.text ?? '',
     attachments: row.attachments,
     acceptedAtMs: row.accepted_at * 1000,
-    isBegun: row.begun === 1,
+    // Earlier versions charged an attempt without the other mark.
+    isBegun: row.begun === 1 || row.attempts > 0,
     attempts: row.attempts,
     effects: row.effects,
     endedAtMs: row.ended_at === null ? undefined : row.ended_at * 1000,

@@ -62,6 +62,15 @@ describe('kill -9 of a turn with tools', () => {
     });
   }
 
+  test('of a start that had found it waiting, in its tool, does not call that again', async (t) => {
+    const path = join(await tempDir(t), 'openagent.db');
+    const first = await run(path, 'accept committed', 'tool-unsafe');
+    const second = await run(path, 'tool acting', '');
+    assert.deepEqual([first.isKilled, second.isKilled], [true, true]);
+    const state = await comeBackAndCheck(path, [...first.seen, ...second.seen], 'tool-unsafe');
+    assert.equal(state, 'interrupted');
+  });
+
   test(`at any point, twice, leaves it whole (${RUNS} seeds)`, { skip: RUNS === 0 }, async (t) => {
     for (let seed = SEED; seed < SEED + RUNS; seed += 1) {
       const path = join(await tempDir(t), 'openagent.db');
