@@ -55,9 +55,13 @@ describe('patterns of the command line', { concurrency: 3 }, () => {
       dirs: ['all/*'],
     });
     await runsWith('alpha', 'one info');
+    // From here on the patterns are known to be looked at.
+    mkdirSync(join(place, 'all', 'other'));
+    writeFileSync(join(place, 'all', 'other', 'openagent.yaml'), yaml('one'));
+    await runsWith('other', 'one info');
     renameSync(join(place, 'all', 'alpha'), join(place, 'all', 'beta'));
     await runsWith('beta', 'one info');
-    await until('alpha is gone', () => run.agents().length === 1);
+    await until('alpha is gone', () => !run.agents().some(({ id }) => id === 'alpha'));
     assert.deepEqual(defects, []);
   });
 
