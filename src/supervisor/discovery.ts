@@ -59,12 +59,14 @@ export async function discoverAgain(
   cwd: string,
 ): Promise<Discovery> {
   const agents = [...found.agents];
-  const present = await Promise.all(agents.map(async ({ id, dir }) => ({ id, dir: await realpath(dir) })));
+  // One that vanishes at this moment is refused where it is prepared.
+  const realOf = (dir: string): Promise<string> => realpath(dir).catch(() => dir);
+  const present = await Promise.all(agents.map(async ({ id, dir }) => ({ id, dir: await realOf(dir) })));
   for (const dir of added) {
     try {
       const agent = await discoverOne(dir, cwd, present);
       agents.push(agent);
-      present.push({ id: agent.id, dir: await realpath(agent.dir) });
+      present.push({ id: agent.id, dir: await realOf(agent.dir) });
     } catch (error) {
       // Gone since, or named by the command line as well.
       if (!AppError.is(error)) throw error;

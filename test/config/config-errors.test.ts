@@ -123,13 +123,13 @@ test('an alias of itself and thousands of levels are refused, not a crash', asyn
   assert.equal(deep.code, 'config.invalid');
 });
 
-test('a file of more than one MiB is refused, one of exactly that is read', async (t) => {
+test('a file of more than 256 KiB is refused, one of exactly that is read', async (t) => {
   const line = 'name: a\n#';
   const ofSize = (size: number) => line + '#'.repeat(size - line.length);
-  assert.equal((await load(t, ofSize(1024 * 1024))).settings.name, 'a');
-  const error = await failToLoad(t, ofSize(1024 * 1024 + 1));
+  assert.equal((await load(t, ofSize(256 * 1024))).settings.name, 'a');
+  const error = await failToLoad(t, ofSize(256 * 1024 + 1));
   assert.equal(error.code, 'config.unreadable');
-  assert.match(error.message, /larger than 1024 KiB/);
+  assert.match(error.message, /larger than 256 KiB/);
 });
 
 test('a configuration that is missing or a directory is unreadable, by its full path', async (t) => {

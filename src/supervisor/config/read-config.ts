@@ -4,7 +4,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { AppError } from '../../contract/errors.ts';
 
 export const CONFIG_NAME = 'openagent.yaml';
-export const CONFIG_BYTES_MAX = 1024 * 1024;
+/** A dense one of this size takes half a second of the main thread to read. */
+export const CONFIG_BYTES_MAX = 256 * 1024;
 
 /** Opening a pipe for reading would wait for its writer. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
