@@ -137,12 +137,12 @@ describe('hot reload', { concurrency: 3 }, () => {
   });
 
   test('a directory that was refused at the start is started when its configuration is mended', async (t) => {
-    const { fileOf, run, runsWith, statusOf } = await startReloadFleet(t, {
+    const { fileOf, run, runsWith, statusOf, until } = await startReloadFleet(t, {
       agents: { alpha: yaml('one'), broken: 'logging: {level: loud}\n' },
       dirs: ['alpha', 'broken'],
     });
     await runsWith('alpha', 'one info');
-    assert.equal(statusOf('broken')?.state, 'refused');
+    await until('it is refused', () => statusOf('broken')?.state === 'refused');
     writeFileSync(fileOf('broken'), yaml('mended'));
     await runsWith('broken', 'mended info');
     assert.deepEqual(

@@ -24,7 +24,8 @@ const STALL_MS = 5_000;
 const QUIET_MS = 500;
 /** The long one is beyond the patience of the launcher. */
 const SUSPENDED_MS = IS_LONG ? 12_000 : 4_000;
-const LOAD_MS = IS_LONG ? 60_000 : 4_000;
+/** More than the silence after which an agent hangs. */
+const LOAD_MS = IS_LONG ? 60_000 : 2_500;
 /** Its commit waits for the disk, or something smaller that it writes does: a line of its log. */
 const STALLED =
   /^stalled for \d\.\d s, (storage commit of \d+|in a native call): waiting for it to come back$/;
