@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { parseRawConfig } from '../../src/supervisor/config/parse-config.ts';
 import { editText } from '../../src/supervisor/config-store/edit-document.ts';
 import { masked, unmasked } from '../../src/supervisor/config-store/mask.ts';
-import { type Comment, randomEdit, randomYaml, seeded } from '../fixtures/random-yaml.ts';
+import { type Comment, randomEdit, randomYaml } from '../fixtures/random-yaml.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 150);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 20_261);

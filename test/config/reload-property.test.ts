@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { appendFileSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pick, type Random, seeded } from '../fixtures/random-yaml.ts';
+import { pick } from '../fixtures/random-yaml.ts';
 import { type ReloadFleet, startReloadFleet } from '../fixtures/reload-fleet.ts';
+import { type Random, seeded } from '../fixtures/seeded-random.ts';
 
 const EDITS = Number(process.env.OPENAGENT_TEST_RUNS ?? 40);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);

@@ -11,6 +11,7 @@ import { isAgent } from '../fixtures/command.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
 import { connectClients, type LoadClient } from '../fixtures/load-clients.ts';
 import { checkPromises, type Figures } from '../fixtures/load-promises.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
@@ -32,7 +33,7 @@ const TURNS = `SELECT message_id AS id, count(*) AS rows, sum(ended_at IS NULL) 
 
 for (const isolation of ['thread', 'process'] as const) {
   test(`kill -9 of everything at random moments breaks no promise (${isolation})`, async (t) => {
-    const random = randomOf(SEED);
+    const random = seeded(SEED);
     const fleet = await startFleet(t, {
       agents: IDS,
       isolation,
@@ -127,15 +128,4 @@ function checkDatabase(path: string, clients: readonly LoadClient[]): void {
   } finally {
     db.close();
   }
-}
-
-/** The same numbers for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

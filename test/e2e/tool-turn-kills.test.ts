@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { type Chat, type Frame, isTerminal, openChat } from '../fixtures/chat.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 import { turnRows } from '../fixtures/turn-rows.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 2);
@@ -31,7 +32,7 @@ interface Asked {
 }
 
 test('kill -9 of everything in the middle of turns with tools repeats nothing and loses nothing', async (t) => {
-  const random = randomOf(SEED);
+  const random = seeded(SEED);
   const fleet = await startFleet(t, { agents: ['a1'], yaml: () => YAML });
   const turnMs = await timeOfTurn(t, fleet);
   const totals: Record<string, number> = {};
@@ -195,15 +196,4 @@ function checkRow(path: string, id: string, end: string): void {
 
 function count(totals: Record<string, number>, what: string): void {
   totals[what] = (totals[what] ?? 0) + 1;
-}
-
-/** The same numbers for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

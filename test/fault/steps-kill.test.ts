@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { ModelRequest } from '../../src/models/provider.ts';
 import { actsOf, killableTurns, WHOLE } from '../fixtures/killable-turns.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 import { type Frame, openTurns, tempDir, until } from '../fixtures/turns.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
@@ -74,7 +75,7 @@ describe('kill -9 of a turn with tools', () => {
   test(`at any point, twice, leaves it whole (${RUNS} seeds)`, { skip: RUNS === 0 }, async (t) => {
     for (let seed = SEED; seed < SEED + RUNS; seed += 1) {
       const path = join(await tempDir(t), 'openagent.db');
-      const random = mulberry(seed);
+      const random = seeded(seed);
       const message = ['tool-none', 'tool-repeatable', 'tool-unsafe'][Math.floor(random() * 3)] ?? '';
       const seen: Frame[] = [];
       for (const messages of [message, '']) {
@@ -181,14 +182,4 @@ function check(
   const acts = actsOf(path);
   if (message === 'tool-unsafe') assert.equal(new Set(acts).size, acts.length, `twice: ${acts.join(', ')}`);
   assert.ok(acts.length > 0 || !outcome.includes('"response"'));
-}
-
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

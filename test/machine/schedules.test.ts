@@ -8,6 +8,7 @@ import type { AgentCommand } from '../../src/supervisor/fleet.ts';
 import { createStartSlots } from '../../src/supervisor/start-slots.ts';
 import { type ChildActor, supervisorMachine } from '../../src/supervisor/supervisor.machine.ts';
 import { preparedAgent } from '../fixtures/prepared-agent.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 import { createTestClock } from '../fixtures/simulated-clock.ts';
 import { createStubWorkers, type StubWorker } from '../fixtures/stub-worker.ts';
 
@@ -40,20 +41,9 @@ test(`${RUNS} random schedules keep what a supervisor promises (seed ${SEED})`, 
   }
 });
 
-/** Numbers in [0, 1) that a seed repeats (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 /** The real machines and start slots; operators, workers and time act at random. */
 function startSchedule(seed: number) {
-  const random = seededRandom(seed);
+  const random = seeded(seed);
   const clock = createTestClock();
   const story: string[] = [];
   const crashes = new Map<string, number[]>();

@@ -7,31 +7,10 @@ import { FleetClientFrame, FleetServerFrame } from '../../src/contract/fleet/fra
 import { FLEET_ROUTES } from '../../src/contract/fleet/routes.ts';
 import { FLEET_SCHEMAS } from '../../src/contract/fleet/schemas.ts';
 import { limitKey } from '../../src/contract/limits.ts';
+import { docPage, unquoted } from '../fixtures/doc-page.ts';
 import { readSource, sourceFiles } from '../fixtures/source-tree.ts';
 
-const document = readSource('docs/fleet.md');
-
-/** The cells of the rows under a heading, without the table's own head. */
-function tableUnder(heading: string): readonly (readonly string[])[] {
-  const [, section = ''] = document.split(new RegExp(`^#+ ${heading}$`, 'm'));
-  const [body = ''] = section.split(/^#/m);
-  const lines = body.split('\n').filter((line) => line.startsWith('|'));
-  assert.ok(lines.length > 2, `there is a table under ${heading}`);
-  return lines.slice(2).map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  );
-}
-
-/** The lines of every fenced block of this kind. */
-function blocksOf(kind: string): readonly string[] {
-  const blocks = [...document.matchAll(new RegExp(`^\`\`\`json ${kind}\\n([^\`]*)^\`\`\``, 'gm'))];
-  return blocks.flatMap(([, body = '']) => body.trimEnd().split('\n'));
-}
-
-const unquoted = (cell: string | undefined) => (cell ?? '').replaceAll('`', '');
+const { document, tableUnder, blocksOf } = docPage('docs/fleet.md');
 
 /** Equal to what its schema makes of it: no unknown field, none left out. */
 function holds(schema: z.ZodType, example: string, what: string): void {
@@ -52,11 +31,11 @@ test('each route has an example that is what its schema says', () => {
   for (const [name, { response }] of Object.entries<{ response: z.ZodType }>(FLEET_SCHEMAS)) {
     // Text has no fields.
     if (response instanceof z.ZodString) continue;
-    const [example = ''] = blocksOf(name);
+    const [example = ''] = blocksOf('json', name);
     assert.notEqual(example, '', `${name} has an example`);
     holds(response, example, name);
   }
-  holds(Announcement, blocksOf('announcement')[0] ?? '', 'announcement');
+  holds(Announcement, blocksOf('json', 'announcement')[0] ?? '', 'announcement');
 });
 
 for (const [heading, frames, kind] of [
@@ -76,7 +55,7 @@ for (const [heading, frames, kind] of [
     });
     const documented = tableUnder(heading).map(([frame, field]) => `${unquoted(frame)} ${unquoted(field)}`);
     assert.deepEqual(documented, fields);
-    const examples = blocksOf(kind);
+    const examples = blocksOf('json', kind);
     for (const example of examples) holds(frames, example, example);
     assert.deepEqual(
       examples.map((example) => (JSON.parse(example) as { type: string }).type),

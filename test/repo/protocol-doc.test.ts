@@ -8,33 +8,12 @@ import { ROUTE_SCHEMAS } from '../../src/contract/route-schemas.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { createNodeTransport } from '../../src/gateway/transports/node.ts';
 import { COMMANDS } from '../../src/gateway/ws/commands.ts';
+import { docPage, unquoted } from '../fixtures/doc-page.ts';
 import { readSource, sourceFiles } from '../fixtures/source-tree.ts';
 import { connectClient } from '../fixtures/ws-client.ts';
 import { startGateway } from '../fixtures/ws-gateway.ts';
 
-const document = readSource('docs/protocol.md');
-
-/** The cells of the rows under a heading, without the table's own head. */
-function tableUnder(heading: string): readonly (readonly string[])[] {
-  const [, section = ''] = document.split(new RegExp(`^#+ ${heading}$`, 'm'));
-  const [body = ''] = section.split(/^#/m);
-  const lines = body.split('\n').filter((line) => line.startsWith('|'));
-  assert.ok(lines.length > 2, `there is a table under ${heading}`);
-  return lines.slice(2).map((line) =>
-    line
-      .slice(1, -1)
-      .split('|')
-      .map((cell) => cell.trim()),
-  );
-}
-
-/** The lines of every fenced block of this kind. */
-function blocksOf(language: string, kind: string): readonly string[] {
-  const blocks = [...document.matchAll(new RegExp(`^\`\`\`${language} ${kind}\\n([^\`]*)^\`\`\``, 'gm'))];
-  return blocks.flatMap(([, body = '']) => body.trimEnd().split('\n'));
-}
-
-const unquoted = (cell: string | undefined) => (cell ?? '').replaceAll('`', '');
+const { document, tableUnder, blocksOf } = docPage('docs/protocol.md');
 type Schemas = Readonly<
   Record<string, { shape: Readonly<Record<string, { safeParse(value: unknown): { success: boolean } }>> }>
 >;

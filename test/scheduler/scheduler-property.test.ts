@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MISSED_POLICIES, type MissedPolicy } from '../../src/contract/schedule-settings.ts';
 import { type Expression, readExpression } from '../../src/scheduler/cron-expression.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 import { HOUR, MINUTE, type Setup, startSchedule, task } from './scheduler-fixture.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 4);
@@ -33,7 +34,7 @@ for (let run = 0; run < RUNS; run += 1) {
   test(`every time is met as its policy says, and none twice (seed ${seed})`, async (t) => {
     const story: string[] = [];
     try {
-      await play(t, randomOf(seed), story);
+      await play(t, seeded(seed), story);
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${story.join('\n')}`, { cause: error });
     }
@@ -191,15 +192,4 @@ class Watch {
       times.push(next);
     }
   }
-}
-
-/** The same numbers for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -1,10 +1,11 @@
-/** Random edits by REST's service and by other programs at once; in the end the index is what the files say. */
+/** Below edits by REST's service and by other programs at once; in the end the index is what the files say. */
 import assert from 'node:assert/strict';
 import { appendFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError } from '../../src/contract/errors.ts';
 import { filesBelow, openTestVault, type TestVault } from '../fixtures/open-vault.ts';
+import { seeded } from '../fixtures/seeded-random.ts';
 
 const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 4);
 const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
@@ -12,32 +13,27 @@ const SEED = Number(process.env.OPENAGENT_TEST_SEED ?? 1);
 const OPERATIONS = Math.min(10_000, RUNS * 50);
 const AT_ONCE = 8;
 
-type Random = (below: number) => number;
+type Below = (below: number) => number;
 
-function seeded(seed: number): Random {
-  let state = seed | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
+function wholeNumbers(seed: number): Below {
+  const random = seeded(seed);
+  return (below) => (random() * 2 ** 32) % below;
 }
 
 const FOLDERS = ['', 'a', 'b', 'a/deep', 'caf\u00e9'];
 const NAMES = ['one', 'two', 'three', 'Four', 'five', '\u00fcber', 'seven'];
 const WORDS = ['apple', 'birch', 'cedar', 'dogwood', 'elm'];
 
-const pick = <T>(random: Random, from: readonly T[]): T => from[random(from.length)] as T;
-const folderBy = (random: Random) => pick(random, FOLDERS);
-const pathBy = (random: Random) => join(folderBy(random), `${pick(random, NAMES)}.md`);
+const pick = <T>(random: Below, from: readonly T[]): T => from[random(from.length)] as T;
+const folderBy = (random: Below) => pick(random, FOLDERS);
+const pathBy = (random: Below) => join(folderBy(random), `${pick(random, NAMES)}.md`);
 
-function contentBy(random: Random, n: number): string {
+function contentBy(random: Below, n: number): string {
   return `unique${n} ${pick(random, WORDS)} [[${pick(random, NAMES)}]] #${pick(random, WORDS)}\n`;
 }
 
 /** Done by us. What cannot be done because of what somebody else did is told so, and that is right. */
-async function ours({ vault }: TestVault, random: Random, n: number): Promise<void> {
+async function ours({ vault }: TestVault, random: Below, n: number): Promise<void> {
   const path = pathBy(random);
   switch (random(8)) {
     case 0:
@@ -58,7 +54,7 @@ async function ours({ vault }: TestVault, random: Random, n: number): Promise<vo
 }
 
 /** Done by an editor, by git, by whoever. */
-async function theirs({ root }: TestVault, random: Random, n: number): Promise<void> {
+async function theirs({ root }: TestVault, random: Below, n: number): Promise<void> {
   const path = join(root, pathBy(random));
   switch (random(8)) {
     case 0:
@@ -90,7 +86,7 @@ function isExpected(error: unknown): boolean {
 test(`after ${OPERATIONS} random edits from inside and outside the index is what the files say`, async (t) => {
   t.diagnostic(`seed ${SEED}`);
   const one = await openTestVault(t);
-  const random = seeded(SEED);
+  const random = wholeNumbers(SEED);
   await one.vault.ready(30_000);
   for (let n = 0; n < OPERATIONS; n += AT_ONCE) {
     const some = Array.from({ length: AT_ONCE }, (_, at) =>
