@@ -5,6 +5,7 @@
  *   node delta-load.mjs <port> <clients> <seconds> <capabilities>
  */
 import { WebSocket } from 'ws';
+import { quantile } from './quantile.mjs';
 
 const [port, clients, seconds, capabilities] = process.argv.slice(2);
 const RUN = process.pid;
@@ -54,10 +55,6 @@ function open(number) {
     failures += 1;
     firstFailure ??= error.message;
   });
-}
-
-function quantile(sorted, q) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }
 
 for (let at = 1; at <= Number(clients); at += 1) open(at);

@@ -5,6 +5,7 @@
  *   node turn-load.mjs <port> <clients> <seconds>
  */
 import { connect } from 'node:net';
+import { quantile } from './quantile.mjs';
 
 const [port, clients, seconds] = process.argv.slice(2);
 /** A client that returns is told what it missed; these are new ones in every run. */
@@ -76,10 +77,6 @@ function open(number) {
     failures += 1;
     firstFailure ??= error.message;
   });
-}
-
-function quantile(sorted, q) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }
 
 for (let at = 1; at <= Number(clients); at += 1) open(at);
