@@ -1,6 +1,6 @@
 /** Turns as chat completions, whole or as `chat.completion.chunk` events. */
 import { toOpenAiError } from '../../contract/openai-error.ts';
-import { type JsonReply, replyStream } from '../../contract/route.ts';
+import type { JsonReply } from '../../contract/route.ts';
 import type {
   ChatCompletionAnswer,
   ChatRequestBody,
@@ -8,15 +8,12 @@ import type {
 } from '../../contract/schemas/openai.ts';
 import type { TokenFigures } from '../services/completion-service.ts';
 import {
+  answerWith,
   begin,
   type CompletionContext,
   type Ended,
-  EVENT_STREAM_HEADERS,
   type EventScript,
-  failure,
   nowSeconds,
-  opening,
-  streamed,
   unsaid,
 } from './openai-events.ts';
 import { toChatTurn } from './openai-input.ts';
@@ -37,14 +34,10 @@ export async function answerChat(
   const created = nowSeconds();
   const { tape, sessionId, model } = await begin(request, context);
   const head = { id: `chatcmpl-${request.id}`, created, sessionId };
-  if (!request.wantsDeltas) {
-    const end = await tape.end();
-    return end.type === 'failed' ? failure(end) : wholeAnswer(head, end);
-  }
-  const first = await opening(tape);
-  if (first?.type === 'failed') return failure(first);
-  const script = chunks(head, model, body.stream_options?.include_usage === true);
-  return replyStream(() => streamed(tape, first, script), { headers: EVENT_STREAM_HEADERS });
+  return answerWith(tape, request.wantsDeltas, {
+    whole: (end) => wholeAnswer(head, end),
+    script: () => chunks(head, model, body.stream_options?.include_usage === true),
+  });
 }
 
 function wholeAnswer({ id, created, sessionId }: Head, end: Ended): ChatCompletionAnswer {

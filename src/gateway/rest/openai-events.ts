@@ -4,7 +4,7 @@
  */
 import { ERRORS } from '../../contract/errors.ts';
 import { type OpenAiError, toOpenAiError } from '../../contract/openai-error.ts';
-import { type ByteStream, type JsonReply, reply } from '../../contract/route.ts';
+import { type ByteStream, type JsonReply, reply, replyStream } from '../../contract/route.ts';
 import type {
   CompletionEvent,
   CompletionRequest,
@@ -26,7 +26,7 @@ const OPEN_MS = 5_000;
 const BEAT_MS = 15_000;
 const BEAT = ': still at work\n\n';
 
-export const EVENT_STREAM_HEADERS = Object.freeze({ 'content-type': 'text/event-stream; charset=utf-8' });
+const EVENT_STREAM_HEADERS = Object.freeze({ 'content-type': 'text/event-stream; charset=utf-8' });
 
 /** Events on their way from the turn to whoever writes them down; one reader. */
 export class EventTape {
@@ -79,13 +79,8 @@ export async function begin(
   return { tape, sessionId, model };
 }
 
-/** The first event of a stream, where there is one soon; a failure among them is no stream. */
-export async function opening(tape: EventTape): Promise<CompletionEvent | undefined> {
-  return tape.next(OPEN_MS);
-}
-
 /** `x-should-retry`: OpenAI's clients ask again by themselves, which would be another turn, with its own effects. */
-export function failure({ error, isTurn }: Failed): JsonReply<never> {
+function failure({ error, isTurn }: Failed): JsonReply<never> {
   const { code } = error;
   const retryAfter = [429, 503].includes(ERRORS[code].status) ? { 'retry-after': '1' } : {};
   const headers = isTurn ? { 'x-should-retry': 'false' } : retryAfter;
@@ -101,7 +96,22 @@ export interface EventScript {
   failed(event: Failed): string;
 }
 
-export async function* streamed(
+/** The turn's end as one answer, or all of it as a stream of events; a failure before the first word is no stream. */
+export async function answerWith<T>(
+  tape: EventTape,
+  wantsDeltas: boolean,
+  { whole, script }: { readonly whole: (end: Ended) => T; readonly script: () => EventScript },
+): Promise<T | JsonReply<T>> {
+  if (!wantsDeltas) {
+    const end = await tape.end();
+    return end.type === 'failed' ? failure(end) : whole(end);
+  }
+  const first = await tape.next(OPEN_MS);
+  if (first?.type === 'failed') return failure(first);
+  return replyStream(() => streamed(tape, first, script()), { headers: EVENT_STREAM_HEADERS });
+}
+
+async function* streamed(
   tape: EventTape,
   first: CompletionEvent | undefined,
   script: EventScript,

@@ -1,18 +1,15 @@
 /** Turns as responses, whole or as `response.*` events. */
-import { type JsonReply, replyStream } from '../../contract/route.ts';
+import type { JsonReply } from '../../contract/route.ts';
 import type { ResponseAnswer, ResponseRequestBody } from '../../contract/schemas/openai.ts';
 import type { CompletionRequest, TokenFigures } from '../services/completion-service.ts';
 import {
+  answerWith,
   type Begun,
   begin,
   type CompletionContext,
   type Ended,
-  EVENT_STREAM_HEADERS,
   type EventScript,
-  failure,
   nowSeconds,
-  opening,
-  streamed,
   unsaid,
 } from './openai-events.ts';
 import { toResponseTurn } from './openai-input.ts';
@@ -27,15 +24,10 @@ export async function answerResponse(
   const createdAt = nowSeconds();
   const begun = await begin(request, context);
   const base = baseOf(body, request, begun, createdAt);
-  const { tape } = begun;
-  if (!request.wantsDeltas) {
-    const end = await tape.end();
-    return end.type === 'failed' ? failure(end) : ended(base, end, request.id);
-  }
-  const first = await opening(tape);
-  if (first?.type === 'failed') return failure(first);
-  const script = events(base, request.id);
-  return replyStream(() => streamed(tape, first, script), { headers: EVENT_STREAM_HEADERS });
+  return answerWith(begun.tape, request.wantsDeltas, {
+    whole: (end) => ended(base, end, request.id),
+    script: () => events(base, request.id),
+  });
 }
 
 function baseOf(
