@@ -1,5 +1,5 @@
 /** Claude's command line as what a turn is handed to: its session, the agent's tools for it, and who allows its own. */
-import type { ModelSettings } from '../contract/model-settings.ts';
+import { CLAUDE_CLI } from '../contract/runtime-id.ts';
 import type { ClaudeCli, ClaudeEvent } from '../models/claude-cli.ts';
 import { createSdkSessions } from '../storage/sdk-sessions.ts';
 import type { Approvals } from '../tools/approvals.ts';
@@ -7,8 +7,6 @@ import type { ToolRunner } from '../tools/run-tool.ts';
 import type { ToolPolicy } from '../tools/tool-policy.ts';
 import type { AgentMindOptions } from './agent-mind.ts';
 import type { Delegate, DelegatedTask } from './turns/mind.ts';
-
-const CLAUDE_CLI = 'claude-cli';
 
 export interface ClaudeDelegateOptions
   extends Pick<AgentMindOptions, 'init' | 'db' | 'journal' | 'children' | 'clock'> {
@@ -21,7 +19,7 @@ export interface ClaudeDelegateOptions
 
 export function createClaudeDelegate(options: ClaudeDelegateOptions): Delegate {
   const { init, db, journal, children, clock } = options;
-  const { permissionMode } = init.settings.model satisfies ModelSettings;
+  const { permissionMode } = init.settings.model;
   const sessions = createSdkSessions(db);
   let opened: ClaudeCli | undefined;
   const open = async (): Promise<ClaudeCli> => {
@@ -39,7 +37,7 @@ export function createClaudeDelegate(options: ClaudeDelegateOptions): Delegate {
         const put = () => {
           if (!isCut()) sessions.put(turn.sessionId, id, CLAUDE_CLI, clock.wallMs());
         };
-        journal.write('session', put, () => {});
+        journal.write('session', put);
       };
       const onEvent = (event: ClaudeEvent): void => {
         if (event.type === 'began') keep(event.sessionId);

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { SessionId } from '../contract/client-key.ts';
 import type { AttachmentInfo } from '../contract/frames.ts';
 import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
-import { parseRuntimeId } from '../contract/runtime-id.ts';
+import { CLAUDE_CLI, parseRuntimeId } from '../contract/runtime-id.ts';
 import { LOCAL_VENDORS, unaliased } from '../contract/vendors.ts';
 import { modelLabel } from '../models/registry.ts';
 import { visibleImages } from '../sessions/attached-files.ts';
@@ -26,8 +26,9 @@ import {
   modelOfClient,
   type OpenedMind,
 } from './agent-mind.ts';
+import { createClaudeDelegate } from './claude-delegate.ts';
 import { Delegation } from './turns/delegation.ts';
-import type { CallMeter, CallPlan, Delegate, MindParts } from './turns/mind.ts';
+import type { CallMeter, CallPlan, MindParts } from './turns/mind.ts';
 import { ModelStep } from './turns/model-step.ts';
 import { Thinking } from './turns/thinking.ts';
 import type { Turn } from './turns/turn.ts';
@@ -38,7 +39,6 @@ export interface OpenMindOptions extends AgentMindOptions {
   readonly surroundings: MindSurroundings;
 }
 
-const CLAUDE_CLI = 'claude-cli';
 /** What a turn waits for servers that are still connecting. */
 const TOOLS_WAIT_MS = 3_000;
 /** Of models on one's own machine, which read less. */
@@ -71,11 +71,8 @@ export function openMind(options: OpenMindOptions): OpenedMind {
     images: createImages(options),
     ...(options.enterModel ? { enterModel: options.enterModel } : {}),
   };
-  const delegate = lateDelegate(async () => {
-    const { createClaudeDelegate } = await import('./claude-delegate.ts');
-    const cutAfter = (sessionId: SessionId) => sessions.state(sessionId).cutAfter;
-    return createClaudeDelegate({ ...options, policy: rules, approvals, toolRunner, cutAfter });
-  });
+  const cutAfter = (sessionId: SessionId) => sessions.state(sessionId).cutAfter;
+  const delegate = createClaudeDelegate({ ...options, policy: rules, approvals, toolRunner, cutAfter });
   return {
     approvals,
     begin: (turn, host) => {
@@ -95,17 +92,6 @@ export function openMind(options: OpenMindOptions): OpenedMind {
 function modelOf({ sessionId, client }: Turn, { sessions, init }: OpenMindOptions): string {
   const { model } = init.settings;
   return sessions.state(sessionId).model ?? modelOfClient(model.channels, client) ?? modelLabel(model);
-}
-
-/** Its packages are loaded by the first turn for it. */
-function lateDelegate(load: () => Promise<Delegate>): Delegate {
-  let loading: Promise<Delegate> | undefined;
-  return {
-    run: async (task) => {
-      loading ??= load();
-      await (await loading).run(task);
-    },
-  };
 }
 
 function historyTokensOf(settings: ModelSettings, tokensMax: number) {

@@ -8,7 +8,7 @@ export interface RuntimeId {
   readonly model: string | undefined;
 }
 
-const CLAUDE_CLI = 'claude-cli';
+export const CLAUDE_CLI = 'claude-cli';
 
 export function formatRuntimeId({ provider, model }: RuntimeId): string {
   const name = provider.replaceAll(/[%:/]/g, encodeURIComponent);

@@ -3,7 +3,7 @@
  * that nobody knows is undefined and never 0: a budget that took it for nothing would be silent about what it misses.
  */
 import type { ModelEntry, ModelSettings } from '../contract/model-settings.ts';
-import { formatRuntimeId, parseRuntimeId } from '../contract/runtime-id.ts';
+import { CLAUDE_CLI, formatRuntimeId, parseRuntimeId } from '../contract/runtime-id.ts';
 import { LOCAL_VENDORS, unaliased, vendorOf } from '../contract/vendors.ts';
 import type { TokenUsage } from '../models/provider.ts';
 import {
@@ -44,7 +44,6 @@ export type PricedProviders = Readonly<
 const MILLION = 1_000_000;
 /** Names come from clients too. */
 const CACHED_MAX = 2_000;
-const CLAUDE_CLI = 'claude-cli';
 
 export function createPrices(providers: PricedProviders, load: () => PriceTable = loadPriceTable): Prices {
   let table: PriceTable | undefined;
