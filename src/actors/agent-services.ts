@@ -20,6 +20,7 @@ import type { AgentMcp } from './agent-mcp.ts';
 import type { AgentMind } from './agent-mind.ts';
 import type { AgentSchedule } from './agent-schedule.ts';
 import { type AgentVault, createAgentVault } from './agent-vault.ts';
+import type { BudgetNews } from './budget-news.ts';
 import { createConfigService } from './config-service.ts';
 import type { FileServices } from './file-services.ts';
 import { createModelTest } from './model-test.ts';
@@ -39,6 +40,7 @@ export interface ServiceParts {
   readonly mind: Pick<AgentMind, 'sessions'>;
   readonly ledger: UsageLedger;
   readonly prices: Prices;
+  readonly budgetNews: BudgetNews;
 }
 
 const ASK_MS = 10_000;
@@ -57,12 +59,13 @@ export function createServices(
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
 ): AgentServices & { readonly vault: AgentVault; readonly completions: AgentCompletions } {
-  const { agent, clock, log, mcp, schedule } = parts;
+  const { agent, clock, log, mcp, schedule, budgetNews } = parts;
   const { init } = agent;
   const { settings } = init;
   const startedAtMs = clock.wallMs();
   const resources = createResourceEvents({ clock, broadcast: (frame) => hub().sendResourceEvent(frame) });
   schedule.onChange = (action, id) => resources.changed('task', action, id);
+  budgetNews.onReached = resources.budgetReached;
   mcp.onChange = (server) => resources.changed('mcp', 'updated', server);
   const config = createConfigService({ host: agent, log, resources });
   return {

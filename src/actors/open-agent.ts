@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
 import { AppError, type WireError } from '../contract/errors.ts';
-import type { ModelSettings } from '../contract/model-settings.ts';
 import { AGENT_FACTS, type AgentFacts, createVitals, VITALS_BYTES, type Vitals } from '../contract/vitals.ts';
 import type { AgentSettings, ShutdownReason, WorkerInit } from '../contract/worker-protocol.ts';
 import { createAccessRules } from '../gateway/access.ts';
@@ -33,6 +32,7 @@ import { type AgentSchedule, createAgentSchedule } from './agent-schedule.ts';
 import { type Bound, createServices } from './agent-services.ts';
 import type { AgentVault } from './agent-vault.ts';
 import { holdForOwnSignals, openBreadcrumbs } from './breadcrumbs.ts';
+import { type BudgetNews, createBudgetNews } from './budget-news.ts';
 import { type ChildProcesses, createChildProcesses } from './child-processes.ts';
 import { createFileServices, type FileServices } from './file-services.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -127,16 +127,21 @@ function openChildProcesses(agent: AgentPort, boot: number, clock: Clock, log: E
   return children;
 }
 
-function openUsage(
-  model: ModelSettings,
-  db: Database,
-  clock: Clock,
-  log: EventLog,
-): { readonly prices: Prices; readonly ledger: UsageLedger } {
+interface Money {
+  readonly prices: Prices;
+  readonly ledger: UsageLedger;
+  readonly budgetNews: BudgetNews;
+}
+
+function openUsage({ init, report }: AgentPort, db: Database, clock: Clock, log: EventLog): Money {
+  const { model } = init.settings;
+  const budgetNews = createBudgetNews(report);
+  const { onEvent } = budgetNews;
   const prices = createPrices(model.providers);
   const budgets = { monthlyUsd: model.monthlyBudget, dailyUsd: model.dailyBudget };
-  const ledger = openUsageLedger({ db, clock, prices, budgets, log, candidates: candidatesIn(model) });
-  return { prices, ledger };
+  const candidates = candidatesIn(model);
+  const ledger = openUsageLedger({ db, clock, prices, budgets, log, candidates, onEvent });
+  return { prices, ledger, budgetNews };
 }
 
 /** The echo model is ours: it is never the one that hangs. */
@@ -144,7 +149,7 @@ function marksOf({ model }: AgentSettings, vitals: Vitals) {
   return model.provider === 'echo' ? {} : { enterModel: (detail: string) => vitals.enter('model', detail) };
 }
 
-interface Parts {
+interface Parts extends Money {
   readonly agent: AgentPort;
   readonly clock: Clock;
   readonly log: EventLog;
@@ -158,8 +163,6 @@ interface Parts {
   readonly mcp: AgentMcp;
   readonly schedule: AgentSchedule;
   readonly vitals: Vitals;
-  readonly prices: Prices;
-  readonly ledger: UsageLedger;
 }
 
 /** For whoever reads this agent while it is stuck. */
@@ -182,7 +185,8 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
   const db = await openDatabase(settings.dbPath, clock);
   try {
     const journal = createJournal({ db, path: settings.dbPath, version: init.version, clock, log, vitals });
-    const { prices, ledger } = openUsage(settings.model, db, clock, log);
+    const money = openUsage(agent, db, clock, log);
+    const { ledger } = money;
     const children = openChildProcesses(agent, journal.boot, clock, log);
     const files = createFileServices({ init, clock, log, db, children });
     const mcp = createAgentMcp({ agent, clock, log, children });
@@ -217,7 +221,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       clock,
     });
     const schedule = createAgentSchedule({ settings, db, turns, clock, log });
-    const own = { turns, mind, authenticator, children, files, mcp, schedule, vitals, prices, ledger };
+    const own = { turns, mind, authenticator, children, files, mcp, schedule, vitals, ...money };
     const parts = { agent, clock, log, db, journal, ...own };
     const resources = await serve(parts, onDefect);
     leaveStart();

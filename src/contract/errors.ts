@@ -92,6 +92,8 @@ export const ERRORS = {
   'egress.failed': { status: 502, retryable: true },
   // Money, and providers as they stand in the configuration
   'budget.exceeded': { status: 402, retryable: false },
+  // Only ever a warning: half of a budget is spent, most of it, all of it
+  'budget.reached': { status: 402, retryable: false },
   'provider.not_found': { status: 404, retryable: false },
   // Scheduled tasks
   'task.not_found': { status: 404, retryable: false },

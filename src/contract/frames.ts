@@ -104,6 +104,14 @@ export type FrameOf<K extends ClientFrameType> = z.output<(typeof clientFrames)[
 const Id = z.string().min(1);
 const turn = { turn_id: z.string(), id: Id.optional() };
 
+/** `percent` of the money of a UTC month (`2026-11`) or day (`2026-11-22`) is spent. */
+const BudgetReached = z.object({
+  percent: z.number(),
+  period: z.string(),
+  budget_usd: z.number(),
+  spent_usd: z.number(),
+});
+
 export const serverFrames = {
   auth_ok: z.object({
     type: z.literal('auth_ok'),
@@ -199,9 +207,12 @@ export const serverFrames = {
   /** Only with the capability `resources`. `changed`: more than can be told one by one; read all of it again. */
   resource_event: z.object({
     type: z.literal('resource_event'),
-    resource: z.enum(['config', 'vault', 'scheduled_task', 'mcp']),
+    resource: z.enum(['config', 'vault', 'scheduled_task', 'mcp', 'budget']),
     action: z.enum(['created', 'updated', 'deleted', 'changed']),
+    /** Of a budget: `month` or `day`. */
     id: z.string().optional(),
+    /** Of a budget: what has been reached. */
+    details: BudgetReached.optional(),
   }),
   /** Only with the capability `approvals`, like the next one: may this tool be called with exactly these arguments? */
   approval_request: z.object({

@@ -113,7 +113,10 @@ test('a figure that moved is no event; a state, a reason or a port is one', asyn
   gateway.note({
     type: 'agent.warning',
     id: 'a1',
-    warning: { code: 'config.doubtful', message: 'an odd key' },
+    warning: {
+      ...{ code: 'config.doubtful', message: 'an odd key' },
+      details: { percent: 50, period: '2026-11', code: 'other', deep: {}, long: 'x'.repeat(101) },
+    },
   });
   gateway.note({
     type: 'agent.incident',
@@ -140,6 +143,7 @@ test('a figure that moved is no event; a state, a reason or a port is one', asyn
       'agent.commanded: restart was asked for',
     ],
   );
+  assert.deepEqual(json[3].details, { percent: 50, period: '2026-11', code: 'config.doubtful' });
   assert.equal(json[4].details.name, '2026');
 });
 

@@ -16,7 +16,7 @@ function start() {
     for (const frame of told) assert.ok(serverFrames.resource_event.strict().safeParse(frame).success);
     return told.splice(0).map((frame) => ({ ...(frame as object), type: undefined }));
   };
-  return { events, takeAll };
+  return { events, told, takeAll };
 }
 
 const event = (resource: string, action: string, id?: string) => ({
@@ -59,6 +59,16 @@ test('ten thousand changes of notes are one hint to read all again; other resour
   assert.deepEqual(takeAll(), [event('vault', 'changed'), event('config', 'updated')]);
   events.changed('vault', 'updated', 'a.md');
   assert.deepEqual(takeAll(), [event('vault', 'updated', 'a.md')]);
+});
+
+test('a budget that is half spent is told at once, with the money', () => {
+  const { events, told } = start();
+  const details = { percent: 50, period: '2026-11', budget_usd: 20, spent_usd: 10.01 };
+  events.budgetReached('month', details);
+  assert.deepEqual(told, [
+    { type: 'resource_event', resource: 'budget', action: 'updated', id: 'month', details },
+  ]);
+  assert.ok(serverFrames.resource_event.strict().safeParse(told[0]).success);
 });
 
 test('only clients that asked for it hear of changes, until they sign in without it', async (t: TestContext) => {

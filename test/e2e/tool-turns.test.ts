@@ -123,11 +123,12 @@ test('a budget that ends in the middle of a turn ends the turn; what was spent i
   double.on({ toolCallId: 'second' }, write('third'));
   double.onMessage('go on', write('first'));
   // $0.00045 a call: the second one is let in and overshoots, the third is not.
-  const yaml = `model: { provider: groq, model_id: m, api_key: k, base_url: "${double.url}/v1", daily_budget: 0.0008 }
+  const yaml = `model: { provider: groq, model_id: m, api_key: k, base_url: "${double.url}/v1", daily_budget: 0.0008, monthly_budget: 0.0017 }
 providers: { groq: { models: [{ id: m, input_cost_per_million: 0.15, output_cost_per_million: 0.6 }] } }
 `;
   const fleet = await startFleet(t, { agents: ['poor'], yaml: () => yaml });
-  const chat = await openChat(t, fleet.agent('poor').wsUrl, { clientId: 'c' });
+  const open = () => openChat(t, fleet.agent('poor').wsUrl, { clientId: 'c', capabilities: ['resources'] });
+  const chat = await open();
   const end = await chat.ask('go on');
   assert.deepEqual([end.type, end.code], ['error', 'budget.exceeded'], JSON.stringify(end));
   const notes = ['first', 'second', 'third'].map((id) =>
@@ -145,10 +146,36 @@ providers: { groq: { models: [{ id: m, input_cost_per_million: 0.15, output_cost
   const money = { calls: 2, failed_calls: 0, daily_spend: 0.0009, daily_remaining: 0, reserved: 0 };
   assert.deepEqual(await spent(), money);
   assert.equal((await chat.ask('once more')).code, 'budget.exceeded');
-  chat.send({ type: 'command', name: 'status', id: 'status' });
-  await chat.frame(({ type, id }) => type === 'command_result' && id === 'status', 'commands still work');
+  await obeys(chat);
+  // The second call reaches a mark of both, the month's first.
+  const marks = ['day 50', 'month 50', 'day 100'];
+  assert.deepEqual(toldOf(chat), marks);
+  const warned = fleet.events.filter(({ type, code }) => type === 'warning' && code === 'budget.reached');
+  assert.deepEqual(
+    warned.map(({ id, message }) => `${id}: ${/of this (month|day) is spent/.exec(String(message))?.[1]}`),
+    marks.map((mark) => `poor: ${mark.split(' ')[0]}`),
+  );
   await fleet.killGroup();
   await fleet.start();
   assert.deepEqual(await spent(), money);
+  const later = await open();
+  assert.equal((await later.ask('after the kill')).code, 'budget.exceeded');
+  await obeys(later);
+  assert.deepEqual(toldOf(later), [], 'each is told once');
+  assert.ok(!fleet.events.some(({ code }) => code === 'budget.reached'), fleet.output());
   await fleet.stop();
 });
+
+const toldOf = ({ frames }: Chat): readonly string[] =>
+  frames
+    .filter(({ type, resource }) => type === 'resource_event' && resource === 'budget')
+    .map(({ id, details }) => `${id} ${(details as { readonly percent: number }).percent}`);
+
+/** What a spent budget must not take away. */
+async function obeys(chat: Chat): Promise<void> {
+  for (const name of ['status', 'queue', 'usage', 'help', 'stop', 'new']) {
+    chat.send({ type: 'command', name, id: name });
+    const { code, text } = await chat.frame(({ type, id }) => type === 'command_result' && id === name, name);
+    assert.equal(code, undefined, `${name}: ${String(text)}`);
+  }
+}

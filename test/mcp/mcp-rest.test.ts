@@ -40,6 +40,7 @@ function start(t: TestContext, source = SOURCE) {
   const resources = {
     changed: (resource: string, action: string, id?: string) =>
       events.push(`${resource} ${action} ${id ?? ''}`),
+    budgetReached: () => {},
   };
   const ask = async (question: HostQuestion): Promise<unknown> => {
     if (question.type === 'config.read') return store.read(agent);

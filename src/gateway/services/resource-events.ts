@@ -1,6 +1,6 @@
 /**
- * Tells clients that asked for it what has changed behind their back: notes, configuration, tasks, MCP servers. Changes
- * of one moment are told together and each thing once, and a flood becomes one hint to read everything again: a git
+ * Tells clients that asked for it what has changed behind their back: notes, configuration, tasks, MCP servers, and how
+ * much of a budget is spent. Changes of one moment are told together and each thing once, and a flood becomes one hint to read everything again: a git
  * checkout in a vault must not become ten thousand frames.
  */
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
@@ -12,6 +12,8 @@ export type ResourceAction = 'created' | 'updated' | 'deleted';
 export interface ResourceEvents {
   /** Returns at once and never throws. `id`: a note's path, a task's id, a server's name; absent: all of the resource. */
   changed(resource: Resource, action: ResourceAction, id?: string): void;
+  /** At once: there are three of a period. */
+  budgetReached(kind: 'month' | 'day', details: BudgetReached): void;
 }
 
 export interface ResourceEventsOptions {
@@ -21,6 +23,7 @@ export interface ResourceEventsOptions {
 }
 
 type ResourceFrame = Extract<ServerFrame, { type: 'resource_event' }>;
+export type BudgetReached = NonNullable<ResourceFrame['details']>;
 
 /** What is changed by one hand within this time is told together. */
 const WINDOW_MS = 100;
@@ -51,6 +54,13 @@ export function createResourceEvents({ clock, broadcast }: ResourceEventsOptions
       timer = clock.setTimeout(tell, WINDOW_MS);
       // Nobody has to hear of a change before the agent may end.
       (timer as { unref?: () => void }).unref?.();
+    },
+    budgetReached(kind, details) {
+      const frame: ResourceFrame = {
+        ...{ type: 'resource_event', resource: 'budget', action: 'updated', id: kind },
+        details,
+      };
+      broadcast(JSON.stringify(frame));
     },
   };
 }

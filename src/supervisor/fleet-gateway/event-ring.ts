@@ -59,8 +59,11 @@ function toFacts(news: FleetNews, seen: Map<string, AgentStatus>): Facts | undef
       return { event: news.type, agent: id, text: `${command} was asked for`, details: { command } };
     }
     case 'agent.warning': {
-      const { code, message } = news.warning;
-      return { event: news.type, agent: news.id, text: oneLine(message), details: { code } };
+      const { code, message, details } = news.warning;
+      return {
+        ...{ event: news.type, agent: news.id, text: oneLine(message) },
+        details: { ...figuresIn(details), code },
+      };
     }
     case 'agent.incident': {
       const { kind, text, file } = news.incident;
@@ -126,6 +129,19 @@ const APPLIED = {
   'next start': 'in use with the next start',
   nothing: 'what is in use is what it says',
 } as const;
+
+const FIGURES_MAX = 10;
+const FIGURE_CHARS = 100;
+
+/** The plain ones: what an agent tells may be anything, and the events are kept. */
+function figuresIn(details: unknown): Record<string, number | string> {
+  if (typeof details !== 'object' || details === null) return {};
+  const plain = Object.entries(details).filter(
+    (entry): entry is [string, number | string] =>
+      typeof entry[1] === 'number' || (typeof entry[1] === 'string' && entry[1].length <= FIGURE_CHARS),
+  );
+  return Object.fromEntries(plain.slice(0, FIGURES_MAX));
+}
 
 /** `/…/2026-11-22T17-15-37.123Z.json` → what the incident's route calls it. */
 function incidentName(file: string): string {
