@@ -6,6 +6,7 @@ import { type ModelSettings, TIERS } from '../contract/model-settings.ts';
 import { CLAUDE_CLI, parseRuntimeId } from '../contract/runtime-id.ts';
 import { LOCAL_VENDORS, unaliased } from '../contract/vendors.ts';
 import { modelLabel } from '../models/registry.ts';
+import { maySee } from '../models/vision.ts';
 import { visibleImages } from '../sessions/attached-files.ts';
 import { Conversations } from '../sessions/conversation.ts';
 import { Summaries, type SummariesOptions } from '../sessions/summaries.ts';
@@ -151,19 +152,16 @@ function createImages({ init }: OpenMindOptions) {
   };
   return async (attachments: readonly AttachmentInfo[], model: string | undefined) => {
     const images = await visibleImages(attachments, (path) => findServed(resolve(dir, path), places));
-    return images.length > 0 && !maySee(model ?? modelLabel(settings.model), settings.model)
+    return images.length > 0 && !anyMaySee(model ?? modelLabel(settings.model), settings.model)
       ? 'unseen'
       : images;
   };
 }
 
-/** Nobody said that it cannot; of models that are chosen between, that none of them can. */
-function maySee(model: string, settings: ModelSettings): boolean {
+/** Of models that are chosen between, one is enough: the turn goes to it. */
+function anyMaySee(model: string, settings: ModelSettings): boolean {
   const { routing } = settings;
-  const asked = model === 'smart' && routing ? TIERS.map((tier) => routing[tier]) : [model];
-  return asked.some((one) => {
-    const { provider, model: id } = parseRuntimeId(one);
-    const entry = settings.providers[unaliased(provider)]?.models.find((known) => known.id === id);
-    return entry?.vision !== false;
-  });
+  const isRouted = model === 'smart' && routing !== undefined;
+  const asked = isRouted ? [...TIERS.map((tier) => routing[tier]), routing.fallback] : [model];
+  return asked.some((one) => maySee(one, settings));
 }

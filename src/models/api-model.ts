@@ -13,6 +13,7 @@ import { pause } from './pause.ts';
 import { createProgressWatcher } from './progress-watch.ts';
 import type { ModelProvider, ModelRequest, StreamPart } from './provider.ts';
 import { createTierChoice, type TierChoice } from './tier-choice.ts';
+import { maySee, showsImages, withoutImages } from './vision.ts';
 
 export interface ModelHooks {
   /** What is left of the month's money, from 1 to 0; undefined: there is no limit. Asked before every call. */
@@ -63,17 +64,25 @@ async function* answer(
   if (request.model !== undefined && request.model !== 'smart') candidates.push(request.model);
   else if (choice) candidates.push(...(yield* choice(request)));
   else candidates.push(formatRuntimeId({ provider: settings.provider, model: settings.modelId }));
-  const all = [...new Set([...candidates, ...settings.fallbacks])];
+  const all = inSight([...new Set([...candidates, ...settings.fallbacks])], request, settings);
   const seen = { output: false };
   for (const [at, runtimeId] of all.entries()) {
+    const shown = maySee(runtimeId, settings) ? request : withoutImages(request);
     try {
-      return yield* callWithRetries(targetOf(runtimeId, settings), request, context, seen);
+      return yield* callWithRetries(targetOf(runtimeId, settings), shown, context, seen);
     } catch (error) {
       const next = all[at + 1];
       if (!AppError.is(error) || seen.output || next === undefined || FINAL.includes(error.code)) throw error;
       hooks.note?.('model.fallback', { from: runtimeId, to: next, code: error.code, error: error.message });
     }
   }
+}
+
+/** Where the first one is shown images, whoever cannot see them is the last resort. */
+function inSight(all: readonly string[], request: ModelRequest, settings: ModelSettings): readonly string[] {
+  const sees = (runtimeId: string) => maySee(runtimeId, settings);
+  if (!showsImages(request) || !all.slice(0, 1).some(sees)) return all;
+  return [...all.filter(sees), ...all.filter((runtimeId) => !sees(runtimeId))];
 }
 
 async function* callWithRetries(

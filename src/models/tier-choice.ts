@@ -1,13 +1,14 @@
 /**
  * `smart`: which of three models a turn is worth. A small model judges the first words of the message; when it fails the
  * turn goes to the middle one, and what it cost is told like any other call. A tier holds for all steps of a turn. With
- * little money left nobody is asked and nothing dearer is tried.
+ * little money left nobody is asked and nothing dearer is tried. A turn with images goes to the nearest tier that can see.
  */
 import { type RoutingSettings, TIERS, type Tier } from '../contract/model-settings.ts';
 import type { CallContext } from './api-model.ts';
 import { targetOf } from './call-target.ts';
 import { callOnce } from './one-call.ts';
 import { lastUserText, type ModelRequest, type StreamPart } from './provider.ts';
+import { maySee, showsImages } from './vision.ts';
 
 /** Runtime ids in the order in which they are tried; on the way it yields what the classifier cost. */
 export type TierChoice = (request: ModelRequest) => AsyncGenerator<StreamPart, readonly string[]>;
@@ -19,6 +20,13 @@ const JUDGED_CHARS = 500;
 const CLASSIFIER_STALL_MS = 20_000;
 const REMEMBERED_TURNS = 1_000;
 
+/** For images that the chosen one cannot see: rather one that can do more than one that can do less. */
+const NEAREST: Readonly<Record<Tier, readonly Tier[]>> = {
+  simple: ['simple', 'medium', 'hard'],
+  medium: ['medium', 'hard', 'simple'],
+  hard: ['hard', 'medium', 'simple'],
+};
+
 const ASKS_FOR_THE_BEST =
   /\b(use|with|ask)\b.{0,20}\b(best|strongest|smartest|most (powerful|capable|intelligent))\b.{0,15}\bmodel\b|\b(usa|utilizza|con)\b.{0,20}\bmodello\b.{0,15}\b(migliore|più (potente|forte|capace|intelligente))\b|\b(usa|utilizza|con)\b.{0,20}\bmiglior\w*\b.{0,10}\bmodello\b/i;
 
@@ -28,24 +36,32 @@ medium: several steps, ordinary code, a summary of something long.
 hard: deep reasoning, mathematics, architecture, code across many files, anything where a mistake is costly.`;
 
 export function createTierChoice(routing: RoutingSettings, context: CallContext): TierChoice {
-  const { hooks } = context;
+  const { hooks, settings } = context;
   const remembered = new Map<string, Tier>();
+  /** The first of `nearest` that can see before all others; where none can, what is there is told in text. */
+  const inSight = (request: ModelRequest, nearest: readonly string[]): readonly string[] =>
+    showsImages(request) ? nearest.filter((model) => maySee(model, settings)).slice(0, 1) : [];
   return async function* (request) {
     const ratio = hooks.budgetRatio?.() ?? 1;
     if (ratio < LITTLE) {
-      const cheap = [routing.fallback, routing.simple];
-      const candidates = ratio < NEARLY_NOTHING ? cheap : cheap.toReversed();
+      const both = [routing.fallback, routing.simple];
+      const cheap = ratio < NEARLY_NOTHING ? both : both.toReversed();
+      // A dearer one only where no cheap one can see.
+      const candidates = [...inSight(request, [...cheap, routing.medium, routing.hard]), ...cheap];
       hooks.note?.('model.route', { tier: 'simple', model: candidates[0], budget_ratio: ratio });
       return candidates;
     }
     const key = request.turnId;
-    let tier = key === undefined ? undefined : remembered.get(key);
-    if (tier === undefined) {
-      tier = yield* judge(request, routing, context);
+    const known = key === undefined ? undefined : remembered.get(key);
+    const tier = known ?? (yield* judge(request, routing, context));
+    const nearest = [...NEAREST[tier].map((each) => routing[each]), routing.fallback];
+    const seeing = inSight(request, nearest);
+    if (known === undefined) {
       if (key !== undefined) remember(remembered, key, tier);
-      hooks.note?.('model.route', { tier, model: routing[tier] });
+      hooks.note?.('model.route', { tier, model: seeing[0] ?? routing[tier] });
     }
-    return [routing[tier], routing.fallback, routing.medium, routing.simple, routing.hard, ...routing.others];
+    const { fallback, medium, simple, hard, others } = routing;
+    return [...seeing, routing[tier], fallback, medium, simple, hard, ...others];
   };
 }
 

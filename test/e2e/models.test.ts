@@ -22,6 +22,10 @@ test('an agent answers through its provider; one without key starts, says what i
     blind: `model: { provider: groq, model_id: m, api_key: k, base_url: "${double.url}/v1" }
 providers: { groq: { models: [{ id: m, vision: false }] } }
 `,
+    // Judged to be worth the blind one, and shown to the other.
+    routed: `model: { provider: smart, routing: { simple: "groq:m", hard: "groq:eyes" } }
+providers: { groq: { api_key: k, base_url: "${double.url}/v1", models: [{ id: m, vision: false }, eyes] } }
+`,
   };
   const fleet = await startFleet(t, {
     agents: Object.keys(YAML),
@@ -38,7 +42,7 @@ providers: { groq: { models: [{ id: m, vision: false }] } }
   assert.ok(deltas.length > 1);
   assert.equal(double.getLastRequest()?.headers.authorization, undefined);
 
-  for (const id of ['local', 'blind']) {
+  for (const id of ['local', 'blind', 'routed']) {
     const path = join(fleet.agent(id).dir, 'uploads', 'shore.png');
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, Buffer.from(PNG, 'base64'));
@@ -50,8 +54,9 @@ providers: { groq: { models: [{ id: m, vision: false }] } }
     assert.match(sent, /image: shore\.png — local path: /);
     assert.deepEqual(
       [sent.includes(PNG), sent.includes('cannot be shown images')],
-      [id === 'local', id === 'blind'],
+      [id !== 'blind', id === 'blind'],
     );
+    if (id === 'routed') assert.match(sent, /"model":"eyes"/);
   }
 
   const keyless = await openChat(t, fleet.agent('keyless').wsUrl, { clientId: 'c' });

@@ -5,6 +5,7 @@
  */
 import { AppError } from '../../contract/errors.ts';
 import type { ModelMessage, ToolAnswer, ToolCall } from '../../models/provider.ts';
+import { unseenText } from '../../models/vision.ts';
 import { announceFiles } from '../../sessions/attached-files.ts';
 import { estimateMessages, estimateTokens } from '../../sessions/token-estimate.ts';
 import type { EndState } from '../../storage/turn-record.ts';
@@ -127,7 +128,7 @@ export class Thinking implements Thought {
     const said = announceFiles(text, attachments);
     const user: UserMessage =
       shown === 'unseen'
-        ? { role: 'user', text: unseen(said) }
+        ? { role: 'user', text: unseenText(said) }
         : { role: 'user', text: said, ...(shown.length > 0 ? { images: shown } : {}) };
     return { user, history: memory?.history ?? [], summary: memory?.summary, model };
   }
@@ -251,7 +252,7 @@ export class Thinking implements Thought {
   /** False: there is nothing left that could be left out. */
   #shorten(prepared: Prepared, code: string): boolean {
     if (code === 'model.rejected' && prepared.user.images !== undefined) {
-      prepared.user = { role: 'user', text: unseen(prepared.user.text) };
+      prepared.user = { role: 'user', text: unseenText(prepared.user.text) };
       return true;
     }
     if (code !== 'model.context_too_long') return false;
@@ -283,10 +284,6 @@ export class Thinking implements Thought {
     const { cause } = this.#control;
     if (cause) throw cause;
   }
-}
-
-function unseen(text: string): string {
-  return `${text}\n[This model cannot be shown images.]`;
 }
 
 function tooManySteps(toolSteps: number): AppError {
