@@ -41,7 +41,7 @@ const WANT_REASONING: readonly string[] = ['deepseek', 'zai'];
 export async function toPrompt(request: ModelRequest, target: CallTarget): Promise<LanguageModelV3Prompt> {
   const messages = await Promise.all(request.messages.map((message) => toMessage(message, target)));
   const system: LanguageModelV3Message[] =
-    request.system === '' ? [] : [{ role: 'system', content: request.system }];
+    request.system === '' ? [] : [{ role: 'system', content: whole(request.system) }];
   const prompt = [...system, ...messages];
   return target.settings.wire === 'anthropic' ? withCacheMarks(prompt) : prompt;
 }
@@ -74,11 +74,11 @@ async function toMessage(message: ModelMessage, target: CallTarget): Promise<Lan
     case 'user': {
       const images = await Promise.all((message.images ?? []).map(toFilePart));
       const text: LanguageModelV3TextPart[] =
-        message.text === '' ? [] : [{ type: 'text', text: message.text }];
+        message.text === '' ? [] : [{ type: 'text', text: whole(message.text) }];
       return { role: 'user', content: [...text, ...images] };
     }
     case 'assistant':
-      return { role: 'assistant', content: [...(inItsShape(message, target) ?? inOrder(message, target))] };
+      return { role: 'assistant', content: toAnswerParts({ ...message, text: whole(message.text) }, target) };
     case 'tool':
       return {
         role: 'tool',
@@ -86,7 +86,7 @@ async function toMessage(message: ModelMessage, target: CallTarget): Promise<Lan
           type: 'tool-result',
           toolCallId: fitId(id, target.provider),
           toolName: name,
-          output: { type: isError ? 'error-text' : 'text', value: text },
+          output: { type: isError ? 'error-text' : 'text', value: whole(text) },
         })),
       };
   }
@@ -104,6 +104,10 @@ async function toFilePart({
   }
 }
 
+function toAnswerParts(message: AssistantMessage, target: CallTarget): AssistantPart[] {
+  return [...(inItsShape(message, target) ?? inOrder(message, target))];
+}
+
 function inOrder({ text, toolCalls = [] }: AssistantMessage, target: CallTarget): readonly AssistantPart[] {
   const calls = toolCalls.map((call) => toCallPart(call, target));
   return text === '' ? calls : [{ type: 'text', text }, ...calls];
@@ -114,7 +118,7 @@ function toCallPart(
   target: CallTarget,
 ): LanguageModelV3ToolCallPart {
   // A call whose input was no JSON stays a call: what answers it has to find it.
-  const input = typeof call.input === 'object' && call.input !== null ? call.input : {};
+  const input = typeof call.input === 'object' && call.input !== null ? wholeIn(call.input) : {};
   return { type: 'tool-call', toolCallId: fitId(call.id, target.provider), toolName: call.name, input };
 }
 
@@ -140,6 +144,18 @@ function inItsShape(message: AssistantMessage, target: CallTarget): readonly Ass
     }
   }
   return at === message.text.length && left.size === 0 ? parts : undefined;
+}
+
+/** Half of a character, as a cut or a tool leaves it, is no Unicode: vendors refuse the whole conversation for it. */
+function whole(text: string): string {
+  return text.replaceAll(/\p{Cs}/gu, '\ufffd');
+}
+
+function wholeIn(value: unknown): unknown {
+  if (typeof value === 'string') return whole(value);
+  if (Array.isArray(value)) return value.map(wholeIn);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [whole(key), wholeIn(inner)]));
 }
 
 /** Also where nothing vouches for it. */

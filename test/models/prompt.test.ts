@@ -110,3 +110,21 @@ test('an id of a call fits its vendor, the same way for the call and its result'
   assert.equal(fitId('toolu_01-x', 'anthropic'), 'toolu_01-x');
   assert.notEqual(fitId('a.b', 'openai'), fitId('a:b', 'openai'));
 });
+
+test('half of a character, wherever it comes from, is sent to nobody', async () => {
+  const half = 'half \ud83d';
+  const messages: ModelMessage[] = [
+    { role: 'user', text: half },
+    {
+      role: 'assistant',
+      text: `${half} Yes 😀.`,
+      toolCalls: [{ id: 'c1', name: 'look', input: { deep: [{ [half]: half }], fine: '😀' } }],
+    },
+    { role: 'tool', results: [{ id: 'c1', name: 'look', text: half, isError: false }] },
+  ];
+  const prompt = await toPrompt(ask(undefined, '', { system: half, messages }), target('anthropic'));
+  const sent = JSON.stringify(prompt);
+  assert.doesNotMatch(sent, /\\ud/);
+  assert.equal(sent.match(/half \ufffd/g)?.length, 6);
+  assert.equal(sent.match(/😀/gu)?.length, 2);
+});
