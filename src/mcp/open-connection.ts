@@ -218,7 +218,8 @@ class SdkConnection implements McpConnection {
       const message = `${tool} of the MCP server ${name} did not answer within ${bounds.callMs} ms; what it did is not known`;
       throw new AppError('mcp.timeout', message);
     }
-    if (code === 'INVALID_RESULT' || code === 'UNSUPPORTED_RESULT_TYPE') {
+    // A RangeError: nested deeper than a stack holds.
+    if (code === 'INVALID_RESULT' || code === 'UNSUPPORTED_RESULT_TYPE' || error instanceof RangeError) {
       return { text: `The answer of ${tool} cannot be read`, isError: true };
     }
     const reason = this.#wire.failure() ?? (error instanceof Error ? error : new Error(String(error)));

@@ -150,3 +150,14 @@ test('a list that changes while the server runs is read again, once for many not
   await fixture.call('rude_change');
   await eventually(() => count() === 2, 'the list is read again');
 });
+
+test('an answer that is nested too deeply is not read, and costs the server nothing', async (t) => {
+  const fixture = startMcp(t, [server('rude', rude(''))]);
+  await fixture.mcp.settled(20_000);
+  assert.deepEqual(await fixture.call('rude_deep'), {
+    text: 'The answer of deep cannot be read',
+    isError: true,
+  });
+  assert.deepEqual(await fixture.call('rude_structured'), { text: '{"answer":42}' });
+  assert.ok(!fixture.log.some(({ event }) => event === 'mcp.lost'));
+});
