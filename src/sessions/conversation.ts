@@ -40,11 +40,11 @@ export class Conversations {
     this.#options = options;
   }
 
-  /** As it was before this turn. */
+  /** As it was before this turn. `model`: of its client, for a session that has none of its own. */
   before(turnId: number, sessionId: SessionId, model: string | undefined): Memory {
     const { records, historyTokens } = this.#options;
     const state = records.state(sessionId);
-    const tokensMax = historyTokens(model ?? state.model);
+    const tokensMax = historyTokens(state.model ?? model);
     const range = { afterTurn: behind(state), beforeTurn: turnId, tokensMax };
     const turns = records.turns(sessionId, range).toReversed();
     return {

@@ -202,3 +202,15 @@ describe('a session', () => {
     assert.deepEqual(s.records.list(10, 0), []);
   });
 });
+
+test('a session with a model of its own brings along what that one reads, whatever its client is given', async (t) => {
+  const s = await start(t);
+  await say(s, 'one');
+  await say(s, 'two');
+  const historyTokens = (model: string | undefined) => (model === 'ollama:small' ? 1 : 10_000);
+  const conversations = new Conversations({ records: s.records, clock: systemClock, historyTokens });
+  const history = () => conversations.before(Number.MAX_SAFE_INTEGER, 's', 'openai:large').history.length;
+  assert.equal(history(), 4);
+  s.records.setModel('s', 'ollama:small');
+  assert.equal(history(), 0);
+});
