@@ -81,12 +81,45 @@ function toListedTool(
   return {
     name,
     description: described(said, bounds.descriptionChars),
-    // Models want an object, and a server may say less than that.
-    inputSchema: inputSchema.type === 'object' ? inputSchema : { ...inputSchema, type: 'object' },
+    inputSchema: toOffered(inputSchema),
     readOnly: annotations.readOnlyHint === true,
     idempotent: annotations.idempotentHint === true,
     hash: hashOf([name, said, inputSchema, annotations]),
   };
+}
+
+const ALTERNATIVES = ['oneOf', 'anyOf', 'allOf'] as const;
+const REFUSED = [...ALTERNATIVES, 'enum', 'not'];
+
+/**
+ * Models want an object, and a server may say less than that. With alternatives at its top one schema makes vendors refuse
+ * every request of the agent: their properties are told side by side, and which go together the server checks itself.
+ */
+function toOffered(schema: Json): Json {
+  if (!REFUSED.some((word) => word in schema)) {
+    return schema.type === 'object' ? schema : { ...schema, type: 'object' };
+  }
+  const rest = Object.entries(schema).filter(([word]) => !REFUSED.includes(word));
+  const properties: Record<string, unknown> = {};
+  const required = new Set(namesIn(schema.required));
+  for (const word of ALTERNATIVES) {
+    for (const branch of Array.isArray(schema[word]) ? (schema[word] as readonly unknown[]) : []) {
+      if (!isRecord(branch)) continue;
+      if (isRecord(branch.properties)) Object.assign(properties, branch.properties, { ...properties });
+      if (word === 'allOf') for (const name of namesIn(branch.required)) required.add(name);
+    }
+  }
+  if (isRecord(schema.properties)) Object.assign(properties, schema.properties);
+  return {
+    ...Object.fromEntries(rest),
+    type: 'object',
+    ...(Object.keys(properties).length > 0 ? { properties } : {}),
+    ...(required.size > 0 ? { required: [...required] } : {}),
+  };
+}
+
+function namesIn(required: unknown): readonly string[] {
+  return Array.isArray(required) ? required.filter((name) => typeof name === 'string') : [];
 }
 
 function described(text: string, charsMax: number): string {
