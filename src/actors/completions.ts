@@ -1,7 +1,8 @@
 /**
  * A completion is a turn like any other: journalled, limited, run again after a crash. Its client is the HTTP request, so
  * that a request that is given up stops its own turn and no other. What a client tells of an earlier conversation becomes
- * memory of the session, in the same commit as the turn that needs it.
+ * memory of the session, in the same commit as the turn that needs it. A session of one request alone is marked as such in
+ * that commit too, so that whatever becomes of the request, nobody finds it among his conversations.
  */
 import { type ClientKey, namedClient } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
@@ -22,7 +23,7 @@ import { createSessionRecords, type SessionRecords } from '../storage/session-re
 import { usageOfTurn } from '../storage/usage.ts';
 
 export interface CompletionParts {
-  readonly turns: Pick<TurnService, 'submit' | 'stop' | 'confirm'>;
+  readonly turns: Pick<TurnService, 'submit' | 'stop' | 'confirm' | 'hasTurns'>;
   readonly journal: Pick<Journal, 'nextTurnId' | 'write' | 'findByMessage' | 'outcomeOf'>;
   readonly db: Database;
   readonly clock: Clock;
@@ -148,24 +149,32 @@ class Completion {
   }
 
   #prepareSession(): void {
-    const { sessions, journal, db, remembers } = this.#parts;
+    const { sessions, journal, db, remembers, onDefect } = this.#parts;
     const { model, history } = this.#request;
     if (!remembers) return;
     withStorageErrors(db.name, () => {
       const { model: pinned } = sessions.state(this.#sessionId);
+      const setsModel = model !== undefined && model !== pinned;
       // The session knows more of itself than its client can tell: tools that were called, and what they answered.
-      const isNew = !sessions.has(this.#sessionId);
-      if (model !== undefined && model !== pinned) sessions.setModel(this.#sessionId, model);
-      if (!isNew || history.length === 0) return;
-      const exchanges = toExchanges(history).map((messages) => ({ messages, turnId: journal.nextTurnId() }));
+      const told = sessions.has(this.#sessionId) ? [] : toExchanges(history);
+      const exchanges = told.map((messages) => ({ messages, turnId: journal.nextTurnId() }));
+      if (!this.#isOneOff && !setsModel && exchanges.length === 0) return;
       journal.write(
         'memory',
         () => {
+          if (this.#isOneOff) sessions.markOneOff(this.#sessionId);
+          if (setsModel) sessions.setModel(this.#sessionId, model);
           for (const exchange of exchanges) this.#remember(exchange);
         },
-        (error) => error && this.#parts.onDefect(error, 'memory of a completion'),
+        (error) => error && onDefect(error, 'memory of a completion'),
       );
     });
+  }
+
+  /** No other request can name its session. */
+  get #isOneOff(): boolean {
+    const { keepsSession, sessionId, previousId } = this.#request;
+    return !keepsSession && sessionId === undefined && previousId === undefined;
   }
 
   #remember({ messages, turnId }: { messages: readonly ModelMessage[]; turnId: number }): void {
@@ -202,7 +211,7 @@ class Completion {
         return this.#end(this.#done(frame));
       case 'error': {
         const { code, text: message, turn_id: turnId } = frame;
-        if (turnId !== undefined) this.#forgetSession();
+        this.#forgetSession();
         const known = Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : 'internal';
         return this.#end({ type: 'failed', error: { code: known, message }, isTurn: turnId !== undefined });
       }
@@ -218,14 +227,16 @@ class Completion {
     };
   }
 
-  /** One that no other request can name any more; its turn stays in the journal. */
+  /** Its turn stays in the journal. */
   #forgetSession(): void {
-    const { journal, sessions, remembers, onDefect } = this.#parts;
-    const { keepsSession, sessionId, previousId } = this.#request;
-    if (keepsSession || !remembers || sessionId !== undefined || previousId !== undefined) return;
+    const { journal, sessions, turns, remembers, onDefect } = this.#parts;
+    if (!this.#isOneOff || !remembers) return;
     journal.write(
       'memory',
-      () => void sessions.remove(this.#sessionId),
+      () => {
+        // Its own turn has ended durably; of a request that was refused, another one with its key may go on.
+        if (!turns.hasTurns(this.#sessionId)) sessions.remove(this.#sessionId);
+      },
       (error) => error && onDefect(error, 'memory of a completion'),
     );
   }

@@ -22,6 +22,7 @@ import { createModel, modelLabel, modelWarnings } from '../models/registry.ts';
 import { type Database, openDatabase } from '../storage/database.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
+import { createSessionRecords } from '../storage/session-records.ts';
 import { spendThisMonth } from '../storage/usage.ts';
 import { candidatesIn, openUsageLedger, type UsageLedger } from '../usage/ledger.ts';
 import { createPrices, type Prices } from '../usage/prices.ts';
@@ -283,7 +284,8 @@ async function serve(
   turns.recover();
   const counted = { turns, hub, models: parts.ledger.totals, vitals };
   const heartbeat = startHeartbeat({ agent, clock, ...counted, intervalMs: init.heartbeatMs });
-  const maintenance = startMaintenance({ journal, turns, clock, log, vitals });
+  const sessions = createSessionRecords(db, clock);
+  const maintenance = startMaintenance({ journal, turns, sessions, clock, log, vitals });
   const timers = [heartbeat, maintenance, parts.files, parts.schedule, services.completions];
   parts.mcp.start();
   parts.schedule.start();

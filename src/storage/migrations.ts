@@ -226,4 +226,9 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE UNIQUE INDEX turns_message ON turns(client_key, message_id) WHERE message_id IS NOT NULL;
     `,
   },
+  {
+    // Of requests that remember nothing: listed nowhere, and removed once no turn of theirs is left.
+    name: 'sessions of one request',
+    sql: 'CREATE TABLE one_off_sessions (session TEXT PRIMARY KEY) WITHOUT ROWID;',
+  },
 ];

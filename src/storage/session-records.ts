@@ -64,6 +64,9 @@ export interface SessionRecords {
   list(limit: number, offset: number): readonly ListedSession[];
   has(sessionId: SessionId): boolean;
   remove(sessionId: SessionId): boolean;
+  /** It is for one request alone: listed nowhere. To be called in a transaction of the journal. */
+  markOneOff(sessionId: SessionId): void;
+  oneOffs(): readonly SessionId[];
 }
 
 /** 5 and "5" are two sessions. */
@@ -97,7 +100,8 @@ const CUT_ALL = 'UPDATE sessions SET cut_after = ?, summary = NULL, summary_to =
 const SET_MODEL = `INSERT INTO sessions (session, model, created_at, updated_at) VALUES (?, ?, ?, ?)
   ON CONFLICT (session) DO UPDATE SET model = excluded.model`;
 const LIST = `SELECT sessions.*, (SELECT count(*) FROM session_turns WHERE session_turns.session = sessions.session)
-  AS turns FROM sessions ORDER BY updated_at DESC, session LIMIT ? OFFSET ?`;
+  AS turns FROM sessions WHERE session NOT IN (SELECT session FROM one_off_sessions)
+  ORDER BY updated_at DESC, session LIMIT ? OFFSET ?`;
 
 function prepare(db: Database) {
   return {
@@ -162,6 +166,12 @@ export function createSessionRecords(db: Database, clock: Clock): SessionRecords
     list: (limit, offset) => (db.prepare(LIST).all(limit, offset) as SessionRow[]).map(toListed),
     has: (sessionId) => sql().state.get(keyOf(sessionId)) !== undefined,
     remove: (sessionId) => remove(db, sessionId),
+    markOneOff: (sessionId) =>
+      void db.prepare('INSERT OR IGNORE INTO one_off_sessions VALUES (?)').run(keyOf(sessionId)),
+    oneOffs: () =>
+      (db.prepare('SELECT session FROM one_off_sessions').pluck().all() as string[]).map(
+        (key) => JSON.parse(key) as SessionId,
+      ),
   };
 }
 
@@ -184,6 +194,7 @@ function remove(db: Database, sessionId: SessionId): boolean {
   const key = keyOf(sessionId);
   const run = db.transaction(() => {
     db.prepare(FORGET_SDK_SESSION).run(sdkKeyOf(sessionId));
+    db.prepare('DELETE FROM one_off_sessions WHERE session = ?').run(key);
     db.prepare('DELETE FROM session_turns WHERE session = ?').run(key);
     return db.prepare('DELETE FROM sessions WHERE session = ?').run(key).changes > 0;
   });

@@ -113,6 +113,10 @@ export class TurnEngine implements TurnService {
     return this.#live.summary(client);
   }
 
+  hasTurns(sessionId: SessionId): boolean {
+    return this.#live.countOfSession(sessionId) > 0;
+  }
+
   attach(outlet: Outlet): void {
     this.#deliveries.attach(outlet);
   }

@@ -43,6 +43,8 @@ export interface TurnService {
   clear(client: ClientKey, sessionId: SessionId | undefined): number;
   /** Turns of the client: is one running, how many wait, in how many sessions. */
   summary(client: ClientKey): { isBusy: boolean; waiting: number; sessions: number };
+  /** Whether any turn of the session has not ended durably. */
+  hasTurns(sessionId: SessionId): boolean;
   /** What the client missed of a turn goes out again, then the rest live. */
   resume(wanted: ResumeWish, outlet: Outlet): void;
   /** Nothing said so far is remembered: in this session, or in all that the client spoke in last. */
