@@ -73,6 +73,7 @@ async function* answer(
     } catch (error) {
       const next = all[at + 1];
       if (!AppError.is(error) || seen.output || next === undefined || FINAL.includes(error.code)) throw error;
+      if (wasLast(error, hooks)) throw error;
       hooks.note?.('model.fallback', { from: runtimeId, to: next, code: error.code, error: error.message });
     }
   }
@@ -102,6 +103,7 @@ async function* callWithRetries(
       return;
     } catch (error) {
       if (!AppError.is(error) || seen.output || !RETRIED.includes(error.code)) throw error;
+      if (wasLast(error, hooks)) throw error;
       const delayMs = pauseBefore(attempt, error, settings.retry);
       if (delayMs === undefined) throw error;
       hooks.note?.('model.retry', {
@@ -112,6 +114,11 @@ async function* callWithRetries(
       await pause(delayMs, clock, request.signal);
     }
   }
+}
+
+/** An empty answer costs what others do: where it took the last of the money, another call would be beyond the budget. */
+function wasLast({ code }: AppError, { budgetRatio }: ModelHooks): boolean {
+  return code === 'model.empty' && budgetRatio?.() === 0;
 }
 
 /** Undefined: enough, or the provider wants a longer pause than anybody would wait for. */

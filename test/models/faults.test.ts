@@ -64,6 +64,26 @@ const failedOf = (parts: readonly StreamPart[]) =>
   usagesOf(parts).map(({ model, failed }) => [model, failed]);
 
 describe('a call that failed before it said anything', () => {
+  test('is not made again, nor another one, where its empty answer took the last of the money', async () => {
+    handleRaw = (response) => {
+      const empty = { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] };
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(`data: ${JSON.stringify(empty)}\n\ndata: [DONE]\n\n`);
+    };
+    const settings = settingsAt(double.url, { fallbacks: [SECOND] });
+    const providers = { ...settings.providers, raw: providerAt(`${double.url}/raw`, 'openai-chat') };
+    const retry = { ...settings.retry, count: 2 };
+    const asked = async (ratios: number[]) => {
+      const hooks = { budgetRatio: () => ratios.shift() ?? 0 };
+      const model = createModel({ ...settings, providers, retry }, systemClock, hooks);
+      const { parts, error } = await collect(model.stream(ask('raw:m', 'hello')));
+      fails(error, 'model.empty');
+      return usagesOf(parts).length;
+    };
+    assert.equal(await asked([0]), 1);
+    assert.equal(await asked([0.1, 0]), 2);
+  });
+
   test('is made again, and every call is counted', async () => {
     double.onMessage('hello', { content: ANSWER });
     double.nextRequestError(500, { message: 'broken' });
