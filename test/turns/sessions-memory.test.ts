@@ -214,3 +214,23 @@ test('a session with a model of its own brings along what that one reads, whatev
   s.records.setModel('s', 'ollama:small');
   assert.equal(history(), 0);
 });
+
+test('of calls that a stop overtook it is known which may have done something', async (t) => {
+  const never = () => new Promise<never>(() => {});
+  const write = createTool('files_write', 'unsafe', never);
+  const s = await startTurns(t, {
+    model: createThinkingModel(() => [{ call: 'files_write' }, { call: 'files_write' }]),
+    mind: (base) => ({ ...memory(10_000)(base), ...toolParts(write) }),
+  });
+  s.submit('write twice', { sessionId: 's' });
+  await until(() => write.runs.length === 1, 'the first call');
+  s.engine.stop(s.outlet.client, undefined);
+  await until(() => s.outlet.ends().length > 0, 'the end');
+  const [turn] = s.records.turns('s', {
+    afterTurn: 0,
+    beforeTurn: Number.MAX_SAFE_INTEGER,
+    tokensMax: 10_000,
+  });
+  assert.match(turn?.messages ?? '', /nobody knows what it did.*It gave no answer, and has changed nothing/);
+  assert.equal(write.runs.length, 1);
+});

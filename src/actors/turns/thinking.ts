@@ -70,7 +70,9 @@ export class Thinking implements Thought {
     if (!conversations || !prepared || this.#isEcho(prepared.model)) return undefined;
     if (state !== 'done' && this.#done.length === 0 && this.#stream.text === '') return undefined;
     const { rowId: turnId, sessionId, client } = this.#turn;
-    const messages = [prepared.user, ...closed(this.#done, state, this.#stream.text, this.#answered)];
+    const hasBegun = (position: number) => this.#hasBegun(position);
+    const done = closed(this.#done, state, this.#stream.text, this.#answered, hasBegun);
+    const messages = [prepared.user, ...done];
     return () => conversations.remember({ sessionId, turnId, clientKey: client.key, messages });
   }
 
@@ -78,6 +80,17 @@ export class Thinking implements Thought {
     const prepared = this.#prepared;
     if (prepared && !this.#isEcho(prepared.model)) {
       this.#parts.summaries?.look(this.#turn.sessionId, prepared.model);
+    }
+  }
+
+  /** A call of this step that was to do something: waiting for a person, or for its turn, it has done nothing. */
+  #hasBegun(position: number): boolean {
+    try {
+      const open = this.#parts.steps.openCallsOf(this.#turn.rowId);
+      return open.some((call) => call.step === this.#steps && call.position === position);
+    } catch {
+      // The journal cannot be read just now: a doubt that is none costs less than a certainty that is none.
+      return true;
     }
   }
 

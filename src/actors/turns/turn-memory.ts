@@ -17,19 +17,27 @@ const NOTES = {
 } as const satisfies Record<Exclude<EndState, 'done'>, string>;
 
 const UNKNOWN = 'It did not end: nobody knows what it did.';
+const NOTHING_DONE = 'It gave no answer, and has changed nothing.';
 const NOT_BEGUN = 'It was not called: the agent went down before.';
 
-/** `said`: of an answer that had not come to a step yet. `answered`: of the calls that are still open in `done`. */
+/**
+ * `said`: of an answer that had not come to a step yet. `answered`: of the calls that are still open in `done`; `hasBegun`:
+ * those of them that may have done something.
+ */
 export function closed(
   done: readonly ModelMessage[],
   state: EndState,
   said: string,
   answered: readonly ToolAnswer[],
+  hasBegun: (position: number) => boolean,
 ): readonly ModelMessage[] {
   if (state === 'done') return done;
   const last = done.at(-1);
   const open = last?.role === 'assistant' ? (last.toolCalls ?? []) : [];
-  const results = open.map((call) => answered.find(({ id }) => id === call.id) ?? failed(call, UNKNOWN));
+  const results = open.map((call, position) => {
+    const answer = answered.find(({ id }) => id === call.id);
+    return answer ?? failed(call, hasBegun(position) ? UNKNOWN : NOTHING_DONE);
+  });
   const lost: ModelMessage[] = open.length === 0 ? [] : [{ role: 'tool', results }];
   return [...done, ...lost, lastWord(done.length === 0 ? said : '', state)];
 }
