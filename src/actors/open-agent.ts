@@ -23,7 +23,6 @@ import { type Database, openDatabase } from '../storage/database.ts';
 import type { DirectoryLock } from '../storage/directory-lock.ts';
 import { createJournal, type Journal } from '../storage/journal.ts';
 import { createSessionRecords } from '../storage/session-records.ts';
-import { spendThisMonth } from '../storage/usage.ts';
 import { candidatesIn, openUsageLedger, type UsageLedger } from '../usage/ledger.ts';
 import { createPrices, type Prices } from '../usage/prices.ts';
 import type { AgentResources } from './agent.machine.ts';
@@ -254,7 +253,7 @@ async function serve(
     limits: settings.limits,
     clock,
     commands: {
-      spendThisMonth: () => spendThisMonth(db, clock.wallMs()),
+      usage: () => parts.ledger.summary(),
       requestRestart: services.requestRestart,
     },
     boot: journal.boot,

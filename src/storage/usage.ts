@@ -1,14 +1,5 @@
-/** What this month has cost, from the reference's `usage_log`. Months are UTC, as there. */
+/** What turns have used, from the reference's `usage_log` and what stands beside it. */
 import type { Database } from './database.ts';
-
-export function spendThisMonth(db: Database, nowMs: number): { models: number; usd: number } {
-  const month = new Date(nowMs).toISOString().slice(0, 7);
-  return db
-    .prepare(
-      'SELECT count(DISTINCT model) AS models, coalesce(sum(cost), 0) AS usd FROM usage_log WHERE year_month = ?',
-    )
-    .get(month) as { models: number; usd: number };
-}
 
 /** Tokens of the calls that a turn has made since then. */
 export function usageOfTurn(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { spendThisMonth } from '../../src/storage/usage.ts';
+import { type CommandContext, runCommand } from '../../src/gateway/ws/commands.ts';
 import { startRest } from './rest-fixture.ts';
 import { DEAR, ledgerOn, tokens } from './usage-fixture.ts';
 
@@ -26,7 +26,7 @@ test('a new agent has spent nothing and has no prices to show', async (t) => {
 });
 
 test('usage sums up the month, with any model and not only with a router', async (t) => {
-  const { ask, ledger, clock, db } = await startRest(t, { budgets: { monthlyUsd: 1, dailyUsd: 0.5 } });
+  const { ask, ledger, clock } = await startRest(t, { budgets: { monthlyUsd: 1, dailyUsd: 0.5 } });
   const reservation = await ledger.reserve({
     model: DEAR,
     kind: 'chat',
@@ -50,7 +50,8 @@ test('usage sums up the month, with any model and not only with a router', async
     failed_calls: 1,
     unpriced_calls: { 'shop:secret': 1 },
   });
-  assert.deepEqual(spendThisMonth(db, clock.wallMs()), { models: 2, usd: 0.002 });
+  const context: Partial<CommandContext> = { usage: ledger.summary };
+  assert.equal(runCommand('usage', context as CommandContext).text, 'Spent this month: $0.0020 of $1.0000 (2 models)');
 });
 
 test('rows of the reference count with ours', async (t) => {

@@ -1,6 +1,7 @@
 /** The commands of a `command` frame (reference §2.8). Each answers with one text, at once, also while a turn runs. */
 import type { ClientKey, SessionId } from '../../contract/client-key.ts';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
+import type { UsageSummary } from '../../contract/schemas/usage.ts';
 import type { TurnService } from './turn-service.ts';
 
 export interface CommandContext {
@@ -8,7 +9,8 @@ export interface CommandContext {
   readonly client: ClientKey;
   /** As given in the frame; undefined means all of the client's sessions. */
   readonly sessionId: SessionId | undefined;
-  spendThisMonth(): { readonly models: number; readonly usd: number };
+  /** Throws `storage.unavailable`. */
+  usage(): Pick<UsageSummary, 'monthly_spend' | 'monthly_budget' | 'by_model'>;
   /** Throws `agent.stopping`. */
   requestRestart(by: string): void;
 }
@@ -78,9 +80,12 @@ function status({ turns, client }: CommandContext): CommandResult {
   return { text: `${isBusy ? 'Busy' : 'Idle'} | Queue: ${waiting} | Sessions: ${sessions}` };
 }
 
-function usage({ spendThisMonth }: CommandContext): CommandResult {
-  const { models, usd } = spendThisMonth();
-  return { text: `Spent this month: $${usd.toFixed(4)} (${models} ${models === 1 ? 'model' : 'models'})` };
+function usage(context: CommandContext): CommandResult {
+  const { monthly_spend: spent, monthly_budget: budget, by_model } = context.usage();
+  const models = Object.keys(by_model).length;
+  const of = budget > 0 ? ` of $${budget.toFixed(4)}` : '';
+  const text = `Spent this month: $${spent.toFixed(4)}${of} (${models} ${models === 1 ? 'model' : 'models'})`;
+  return { text };
 }
 
 function update(): CommandResult {

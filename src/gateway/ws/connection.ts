@@ -24,7 +24,7 @@ export interface ConnectionContext {
   readonly turns: TurnService;
   readonly limits: Limits;
   readonly clock: Clock;
-  readonly commands: Pick<CommandContext, 'spendThisMonth' | 'requestRestart'>;
+  readonly commands: Pick<CommandContext, 'usage' | 'requestRestart'>;
   readonly logs: LogFollows;
   /** Absent: nobody asks, and clients do not get the capability. */
   readonly approvals?: ApprovalService;
