@@ -100,7 +100,8 @@ function toTurn(
     id: key || randomUUID(),
     model: body.model ?? undefined,
     sessionId: session ?? user,
-    history: said.slice(0, from),
+    // Vendors refuse a conversation with an empty message, and clients send such: an answer that was a refusal.
+    history: said.slice(0, from).filter(({ text }) => text.trim() !== ''),
     text: [...framed(instructions), ...asked].join('\n\n'),
     wantsDeltas: body.stream === true,
   };
