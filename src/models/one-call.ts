@@ -48,7 +48,9 @@ export async function* callOnce(
   try {
     for await (const part of await openStream(target, request, caller, watch)) {
       const ours = answer.take(part);
-      if (ours !== undefined) yield ours;
+      if (ours === undefined) continue;
+      yield ours;
+      watch.spoke();
     }
     isRead = true;
     const finish = answer.finish();

@@ -2,13 +2,16 @@
  * One HTTP call that ends when nobody wants its answer any more, and when its provider has not sent a byte for too long.
  * Bytes and not parts are counted: a model that thinks sends pings.
  */
-import type { Clock, TimerHandle } from '../contract/clock.ts';
+import { type Clock, systemClock, type TimerHandle } from '../contract/clock.ts';
+import { BodyTurns, paceBody } from './paced-body.ts';
 
 export interface ProgressWatch {
   /** Of the HTTP request: by it the bytes are counted for this watch. */
   readonly signal: AbortSignal;
   /** It was ended for silence. */
   isStalled(): boolean;
+  /** The answer has begun: what follows may wait behind others' beginnings. */
+  spoke(): void;
   /** No longer watched. `close`: the connection is closed, whatever is still to come. */
   end(how: 'close' | 'leave'): void;
 }
@@ -27,17 +30,24 @@ export interface ProgressWatcher {
 }
 
 export function createProgressWatcher(): ProgressWatcher {
-  const touches = new WeakMap<AbortSignal, () => void>();
+  const calls = new WeakMap<AbortSignal, WatchedCall>();
+  const turns = new BodyTurns(systemClock);
   return {
     fetch: (input, init) =>
-      touchedFetch(input, init, (init?.signal && touches.get(init.signal)) ?? (() => {})),
-    watch: (options) => watchProgress(options, touches),
+      watchedFetch(input, init, turns, init?.signal ? calls.get(init.signal) : undefined),
+    watch: (options) => watchProgress(options, calls),
   };
+}
+
+/** What the bytes of a call need to know of it. */
+interface WatchedCall {
+  readonly touch: () => void;
+  hasSpoken: boolean;
 }
 
 function watchProgress(
   { signal, stallMs, clock }: WatchOptions,
-  touches: WeakMap<AbortSignal, () => void>,
+  calls: WeakMap<AbortSignal, WatchedCall>,
 ): ProgressWatch {
   const controller = new AbortController();
   let lastMs = clock.monotonicMs();
@@ -55,13 +65,17 @@ function watchProgress(
   const touch = () => {
     lastMs = clock.monotonicMs();
   };
-  touches.set(controller.signal, touch);
+  const call: WatchedCall = { touch, hasSpoken: false };
+  calls.set(controller.signal, call);
   timer = clock.setTimeout(look, stallMs);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   return {
     signal: controller.signal,
     isStalled: () => isStalled,
+    spoke: () => {
+      call.hasSpoken = true;
+    },
     end: (how) => {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
@@ -71,20 +85,21 @@ function watchProgress(
 }
 
 /** A redirect would carry the key to an address that nobody configured. */
-async function touchedFetch(
+async function watchedFetch(
   input: string | URL | Request,
   init: RequestInit | undefined,
-  touch: () => void,
+  turns: BodyTurns,
+  call: WatchedCall | undefined,
 ): Promise<Response> {
   const response = await fetch(input, { ...init, redirect: 'error' });
-  touch();
+  call?.touch();
   if (response.body === null) return response;
-  const touching = new TransformStream<Uint8Array, Uint8Array>({
-    transform(bytes, controller) {
-      touch();
-      controller.enqueue(bytes);
-    },
+  const body = paceBody(response.body, {
+    turns,
+    onBytes: () => call?.touch(),
+    isUrgent: () => call?.hasSpoken !== true,
+    isAborted: () => init?.signal?.aborted === true,
   });
   const { status, statusText, headers } = response;
-  return new Response(response.body.pipeThrough(touching), { status, statusText, headers });
+  return new Response(body, { status, statusText, headers });
 }
