@@ -154,7 +154,9 @@ export class AnswerStream {
 
   #wait(): void {
     const { clock } = this.#options;
-    const delayMs = GATHER_MS - (clock.monotonicMs() % GATHER_MS);
+    const leftMs = GATHER_MS - (clock.monotonicMs() % GATHER_MS);
+    // A timer may fire a little before its moment: that is not another one.
+    const delayMs = leftMs < GATHER_MS / 2 ? leftMs + GATHER_MS : leftMs;
     this.#timer = clock.setTimeout(() => {
       this.#timer = undefined;
       if (this.#gathered === '' || this.#isClosed) return;
