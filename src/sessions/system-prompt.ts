@@ -35,14 +35,16 @@ export function systemPromptOf(parts: SystemPromptParts): string {
     .join('\n\n');
 }
 
+/** Making it takes longer than all the rest of a prompt. */
+let dayFormat: Intl.DateTimeFormat | undefined;
+
 /** The day only: with the time of day the prompt would be another one with each message. */
 function dayOf(nowMs: number): string {
-  const at = new Date(nowMs);
-  const day = at.toLocaleDateString('en-GB', {
+  dayFormat ??= new Intl.DateTimeFormat('en-GB', {
     weekday: 'long',
     day: 'numeric',
     month: 'long',
     year: 'numeric',
   });
-  return `${day} (time zone ${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+  return `${dayFormat.format(nowMs)} (time zone ${dayFormat.resolvedOptions().timeZone})`;
 }
