@@ -5,7 +5,7 @@ import { inMs, median, type Row, times } from './figures.ts';
 import { makeAgents, type Running, runLoad, startFloor, startProduct, withDirectory } from './processes.ts';
 
 const ROUNDS = 3;
-const SECONDS = 4;
+const SECONDS = 8;
 const STREAMS = 50;
 const BUDGET_MS = 5;
 
