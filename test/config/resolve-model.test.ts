@@ -156,6 +156,18 @@ describe('routing', () => {
     assert.equal(routingOf(undefined).hard, 'openai:gpt-4.1');
   });
 
+  test('a model may be listed as a runtime id; at an address of one’s own its name is as written', () => {
+    const models = ['openai:gpt-4.1', { id: 'openai:gpt-4o', vision: false }, 'openai:off'];
+    const disabled_models = ['openai:off'];
+    const mine = { base_url: 'http://127.0.0.1:11434/v1', models: ['mistral:7b'] };
+    const { routing, providers } = resolved({
+      model: { provider: 'smart' },
+      providers: { openai: { models, disabled_models }, mistral: mine },
+    });
+    assert.deepEqual(routing?.others, ['mistral:mistral:7b', 'openai:gpt-4.1', 'openai:gpt-4o']);
+    assert.equal(providers.openai?.models.find(({ id }) => id === 'gpt-4o')?.vision, false);
+  });
+
   test('a tier that is not said is the nearest one that is', () => {
     const tiers = ({ simple, medium, hard, fallback }: ReturnType<typeof routingOf>) =>
       [simple, medium, hard, fallback].map((id) => id.replace('openai:', ''));

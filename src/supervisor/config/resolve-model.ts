@@ -198,14 +198,17 @@ function resolveProvider(name: string, entry: ProviderEntry, env: Env): Provider
   const vendor = vendorOf(name);
   const baseUrl = entry.base_url?.trim().replace(/\/+$/, '') || undefined;
   const isVendors = vendor !== undefined && (baseUrl === undefined || baseUrl === vendor.baseUrl);
+  // Listed as a runtime id, as the reference takes it. Elsewhere `mistral:7b` may be what a model is called.
+  const prefix = isVendors ? `${name}:` : '';
+  const bare = (id: string): string => (id.startsWith(prefix) ? id.slice(prefix.length) : id);
   return {
     wire: entry.wire ?? wireOf(vendor?.wire, isVendors),
     baseUrl: baseUrl ?? vendor?.baseUrl,
     // A key of the environment is the vendor's: no other address gets it unasked.
     apiKey: entry.api_key?.trim() || (isVendors ? keyOf(vendor.keyVariables, env) : undefined),
     needsKey: isVendors && vendor.keyVariables.length > 0,
-    models: (entry.models ?? []).flatMap(toModelEntry),
-    disabledModels: entry.disabled_models ?? [],
+    models: (entry.models ?? []).flatMap(toModelEntry).map((model) => ({ ...model, id: bare(model.id) })),
+    disabledModels: (entry.disabled_models ?? []).map(bare),
   };
 }
 
