@@ -101,7 +101,10 @@ type Answer<R extends Route, S extends { readonly response: z.ZodType }> = R ext
   ? BytesReply
   : RouteOutput<S> | JsonReply<RouteOutput<S>>;
 
-/** Bytes as they come. Read once; leaving the loop early frees what is behind it. */
+/**
+ * Bytes as they come. Read once; leaving the loop early frees what is behind it. A chunk is valid until the next one is
+ * asked for: its memory may be used again.
+ */
 export type ByteStream = AsyncIterable<Uint8Array>;
 
 /** Marks an answer that is more than its JSON; by name, so that it holds across two copies of this module. */

@@ -31,7 +31,7 @@ export interface HttpRequest {
   readBody(bytesMax: number): Promise<Buffer>;
   /**
    * The body as it arrives; the client waits while nobody reads. Same rule of when to call it. Read once, by one
-   * reader, which owns the chunks. Its loop throws `body.too_large` as `readBody` does, and when the client goes away
+   * reader; each chunk is valid until the next one is asked for. Its loop throws `body.too_large` as `readBody` does, and when the client goes away
    * or stalls; leaving it early drops the rest.
    */
   stream(bytesMax: number): ByteStream;

@@ -1,17 +1,22 @@
 /**
  * A multipart body as it arrives: each file is handed on while it is still being sent, no faster than it is taken, so
- * that its size costs no memory. Whatever goes wrong on either side ends both; nobody waits for a part that never comes.
+ * that its size costs no memory. The body may use the memory of a chunk again for the next one, so that is asked for only
+ * when all of this one was dealt with. Whatever goes wrong on either side ends both; nobody waits for a part that never comes.
  */
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
 import { AppError } from '../contract/errors.ts';
 import type { ByteStream } from '../contract/route.ts';
+import { FileContent } from './file-content.ts';
 import { tooLarge } from './upload-errors.ts';
 
 export interface MultipartOptions {
   readonly contentType: string;
   readonly body: ByteStream;
   readonly filesMax: number;
-  /** One after the other; the next one only when this one has been dealt with. */
+  /**
+   * One after the other; the next one only when this one has been dealt with. A piece of the content is valid until the
+   * next one is asked for.
+   */
   readonly onFile: (name: string, content: AsyncIterable<Uint8Array>) => Promise<void>;
 }
 
@@ -29,10 +34,11 @@ export async function readMultipart(options: MultipartOptions): Promise<void> {
 class MultipartReader {
   readonly #options: MultipartOptions;
   readonly #parser: BusboyInstance;
-  readonly #open = new Set<BusboyFileStream>();
+  readonly #contents: FileContent[] = [];
   #files: Promise<void> = Promise.resolve();
-  #fileCount = 0;
   #failure: { readonly error: unknown } | undefined;
+  #isParsed = true;
+  #goOn: () => void = () => {};
   #stopWaiting: (error: unknown) => void = () => {};
 
   constructor(options: MultipartOptions) {
@@ -57,37 +63,46 @@ class MultipartReader {
     }
     await this.#files;
     if (this.#failure !== undefined) throw this.#failure.error;
-    if (this.#fileCount === 0) throw new AppError('upload.invalid', 'No file');
+    if (this.#contents.length === 0) throw new AppError('upload.invalid', 'No file');
   }
 
   #take(file: BusboyFileStream, name: string | undefined): void {
-    // Whoever reads it hears of its errors; before and after, nobody has to.
-    file.on('error', () => {});
-    this.#open.add(file);
-    this.#fileCount += 1;
-    if (this.#fileCount > this.#options.filesMax) {
+    this.#contents.at(-1)?.end();
+    if (this.#contents.length >= this.#options.filesMax) {
+      file.on('error', () => {});
       return this.#fail(tooLarge('uploadFiles', this.#options.filesMax, 'The upload has more files'));
     }
+    const content = new FileContent(file, () => this.#lookOn());
+    this.#contents.push(content);
     this.#files = this.#files
-      .then(() => (this.#failure === undefined ? this.#options.onFile(name ?? '', file) : undefined))
+      .then(() => (this.#failure === undefined ? this.#options.onFile(name ?? '', content) : undefined))
       .catch((error: unknown) => this.#fail(error))
-      .then(() => void this.#open.delete(file));
+      .then(() => content.letGo());
   }
 
-  /** The parser may wait for a file to be read, and who reads it may have given up. */
+  /** Until all of it was parsed and taken; or somebody has given up. */
   #step(work: (done: () => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure.error);
+      this.#goOn = resolve;
       this.#stopWaiting = reject;
-      work(resolve);
+      this.#isParsed = false;
+      work(() => {
+        this.#isParsed = true;
+        this.#lookOn();
+      });
     });
+  }
+
+  #lookOn(): void {
+    if (this.#isParsed && this.#contents.every((content) => content.isTaken)) this.#goOn();
   }
 
   /** The first failure is the cause; the others follow from it. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
     this.#stopWaiting(this.#failure.error);
-    for (const file of this.#open) file.destroy();
+    for (const content of this.#contents) content.fail(this.#failure.error);
   }
 }
 

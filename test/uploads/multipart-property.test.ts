@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { AppError } from '../../src/contract/errors.ts';
 import { readMultipart } from '../../src/uploads/read-multipart.ts';
@@ -15,12 +15,14 @@ interface Got {
   readonly content: Buffer;
 }
 
-/** In pieces of these sizes, over and over. */
+/** In pieces of these sizes, over and over; each is gone when the next one is asked for. */
 async function* inPieces(bytes: Uint8Array, sizes: readonly number[]): AsyncGenerator<Uint8Array> {
   let at = 0;
   for (let n = 0; at < bytes.length; n += 1) {
     const size = sizes[n % sizes.length] ?? 1;
-    yield bytes.slice(at, at + size);
+    const piece = Uint8Array.from(bytes.subarray(at, at + size));
+    yield piece;
+    piece.fill(0xff);
     at += size;
   }
 }
@@ -83,6 +85,44 @@ test('however a document is cut into pieces, every file arrives as it was sent',
     }),
     { numRuns: RUNS, seed: SEED },
   );
+});
+
+test('a piece stays as it was for as long as it takes to deal with it', async () => {
+  const parts = ['\r\n'.repeat(3_000), 'b'.repeat(200_000), '', 'c'].map((text, n) => ({
+    filename: `${n}`,
+    content: Buffer.from(text),
+  }));
+  const got: Buffer[] = [];
+  const reading = readMultipart({
+    ...{ contentType: MULTIPART, body: inPieces(multipart(...parts), [64 * 1024, 7]), filesMax: 16 },
+    onFile: async (_name, file) => {
+      const pieces: Buffer[] = [];
+      for await (const piece of file) {
+        for (let round = 0; round < 5; round += 1) await setImmediate();
+        pieces.push(Buffer.from(piece));
+      }
+      got.push(Buffer.concat(pieces));
+    },
+  });
+  assert.equal(await settled(reading), undefined);
+  assert.deepEqual(
+    got,
+    parts.map(({ content: sent }) => sent),
+  );
+});
+
+test('whoever takes a file and wants none of it holds nobody up', async () => {
+  const parts = ['a'.repeat(200_000), 'b'].map((text, n) => ({
+    filename: `${n}`,
+    content: Buffer.from(text),
+  }));
+  const names: string[] = [];
+  const reading = readMultipart({
+    ...{ contentType: MULTIPART, body: inPieces(multipart(...parts), [64 * 1024]), filesMax: 16 },
+    onFile: async (name) => void names.push(name),
+  });
+  assert.equal(await settled(reading), undefined);
+  assert.deepEqual(names, ['0', '1']);
 });
 
 test('whatever is sent, it ends: with files, or with a refusal that was foreseen', async () => {

@@ -4,12 +4,11 @@
  * sends fast fills the memory, and one that sends nothing holds a connection for ever.
  */
 import type { ByteStream } from '../../contract/route.ts';
+import { BodyQueue, type Ownership } from './body-queue.ts';
 import { bodyTooLarge, clientGone, clientStalled, PROGRESS_BYTES } from './rules.ts';
 
 /** The socket as its library gives it. */
 export interface BodySource {
-  /** A chunk that stays valid: a copy where the library takes its own back. */
-  own(chunk: Uint8Array): Uint8Array;
   pause(): void;
   resume(): void;
   /** Drops the connection. */
@@ -21,6 +20,7 @@ export interface BodyBounds {
   /** The request's `content-length`, '' for none. */
   readonly announced: string;
   readonly stallMs: number;
+  readonly chunks: Ownership;
 }
 
 /** The client waits from here on … */
@@ -32,8 +32,7 @@ export class IncomingBody implements ByteStream {
   readonly #source: BodySource;
   readonly #bounds: BodyBounds;
   readonly #stallTimer: NodeJS.Timeout;
-  #chunks: Uint8Array[] = [];
-  #waitingBytes = 0;
+  readonly #queue: BodyQueue;
   #bytes = 0;
   #bytesAtProgress = 0;
   #isPaused = false;
@@ -45,6 +44,7 @@ export class IncomingBody implements ByteStream {
   constructor(source: BodySource, bounds: BodyBounds) {
     this.#source = source;
     this.#bounds = bounds;
+    this.#queue = new BodyQueue(bounds.chunks);
     this.#stallTimer = setTimeout(() => this.#stall(), bounds.stallMs);
     if (Number(bounds.announced) > bounds.bytesMax) this.#fail(bodyTooLarge(bounds.bytesMax));
   }
@@ -76,8 +76,7 @@ export class IncomingBody implements ByteStream {
   /** Whatever comes is dropped from here on, so that the answer is not lost in a reset connection. */
   discard(): void {
     this.#isDiscarding = true;
-    this.#chunks = [];
-    this.#waitingBytes = 0;
+    this.#queue.clear();
     // Behind the last byte uWS would start a clock for a client that owes nothing: `release` reads on then.
     if (!this.#isComplete) this.#readOn();
   }
@@ -96,11 +95,12 @@ export class IncomingBody implements ByteStream {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       for (;;) {
-        const chunk = this.#chunks.shift();
+        const chunk = this.#queue.take();
         if (chunk !== undefined) {
-          this.#waitingBytes -= chunk.byteLength;
-          if (this.#waitingBytes <= RESUME_BYTES && !this.#isComplete) this.#readOn();
+          if (this.#queue.bytes <= RESUME_BYTES && !this.#isComplete) this.#readOn();
           yield chunk;
+          // Not where the reader leaves in the middle: what it does with the chunk may still be going on.
+          this.#queue.giveBack();
           continue;
         }
         if (this.#failure !== undefined) throw this.#failure;
@@ -124,9 +124,8 @@ export class IncomingBody implements ByteStream {
   }
 
   #keep(chunk: Uint8Array): void {
-    this.#chunks.push(this.#source.own(chunk));
-    this.#waitingBytes += chunk.byteLength;
-    if (this.#waitingBytes > PAUSE_BYTES && !this.#isPaused) {
+    this.#queue.add(chunk);
+    if (this.#queue.bytes > PAUSE_BYTES && !this.#isPaused) {
       this.#isPaused = true;
       // Whose turn it is: while we are busy, the client's time does not run.
       clearTimeout(this.#stallTimer);

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { HttpRequest } from '../transport.ts';
+import { freeMemory } from './free-memory.ts';
 import { IncomingBody } from './incoming-body.ts';
 import { toAddressText } from './rules.ts';
 
@@ -49,21 +50,27 @@ export class NodeRequest implements HttpRequest {
   }
 
   readBody(bytesMax: number): Promise<Buffer> {
-    return this.stream(bytesMax).gather();
+    return this.#open(bytesMax, 'kept').gather();
   }
 
   stream(bytesMax: number): IncomingBody {
+    return this.#open(bytesMax, 'reused');
+  }
+
+  #open(bytesMax: number, chunks: 'kept' | 'reused'): IncomingBody {
     const req = this.#req;
     const source = {
-      own: (chunk: Uint8Array) => chunk,
       pause: () => void req.pause(),
       resume: () => void req.resume(),
       cut: () => void req.destroy(),
     };
     const announced = this.header('content-length');
-    const body = new IncomingBody(source, { bytesMax, announced, stallMs: this.#stallMs });
+    const body = new IncomingBody(source, { bytesMax, announced, stallMs: this.#stallMs, chunks });
     this.#body = body;
-    req.on('data', (chunk: Buffer) => body.push(chunk));
+    req.on('data', (chunk: Buffer) => {
+      body.push(chunk);
+      if (chunks === 'reused') freeMemory(chunk);
+    });
     req.once('end', () => body.complete());
     // It is the end of the connection too; `close` follows.
     req.on('error', () => {});

@@ -97,14 +97,17 @@ export class UwsRequest implements HttpRequest {
   }
 
   readBody(bytesMax: number): Promise<Buffer> {
-    return this.stream(bytesMax).gather();
+    return this.#open(bytesMax, 'copied').gather();
   }
 
   stream(bytesMax: number): IncomingBody {
+    return this.#open(bytesMax, 'reused');
+  }
+
+  /** uWS empties the ArrayBuffer after its callback. */
+  #open(bytesMax: number, chunks: 'copied' | 'reused'): IncomingBody {
     const res = this.#res;
     const source: BodySource = {
-      // uWS empties the ArrayBuffer after its callback.
-      own: (chunk) => chunk.slice(),
       pause: () => this.#isTouchable && res.pause(),
       resume: () => this.#isTouchable && res.resume(),
       cut: () => this.#isTouchable && res.close(),
@@ -113,6 +116,7 @@ export class UwsRequest implements HttpRequest {
       bytesMax,
       announced: this.header('content-length'),
       stallMs: this.#stallMs,
+      chunks,
     });
     this.#body = body;
     res.onData((chunk, isLast) => {
