@@ -34,8 +34,8 @@ const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 /** Written between two looks at the free space. */
 const LOOK_BYTES = 32 * 1024 * 1024;
-/** Written before the disk has to follow: a gigabyte flushed at once would hold up the commits of turns beside it. */
-const FLUSH_BYTES = 4 * 1024 * 1024;
+/** Written before the disk has to follow: the commit of a turn waits behind what is being flushed. */
+const FLUSH_BYTES = 1024 * 1024;
 
 export class UploadDirectory {
   readonly #dir: string;

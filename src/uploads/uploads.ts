@@ -12,6 +12,7 @@ import type { FileInfo, FilesQuery } from '../contract/schemas/files.ts';
 import type { Log } from '../logging/log.ts';
 import type { FileRecord, FileRecords } from '../storage/file-records.ts';
 import { shownName } from './file-name.ts';
+import { Pace } from './pace.ts';
 import { readMultipart } from './read-multipart.ts';
 import { findServed, readServed, type ServedFile, type ServedPlaces } from './served-file.ts';
 import { isSpeech, type Transcribe } from './transcribe.ts';
@@ -53,11 +54,13 @@ export class Uploads {
   readonly #options: UploadsOptions;
   readonly #directory: UploadDirectory;
   readonly #places: ServedPlaces;
+  readonly #pace: Pace;
   #underWay = 0;
 
   constructor(options: UploadsOptions) {
     this.#options = options;
     const dir = join(options.dir, 'uploads');
+    this.#pace = new Pace(options.clock);
     this.#directory = new UploadDirectory(dir, options.limits);
     this.#places = { roots: [dir, ...options.roots], privateFiles: options.privateFiles };
   }
@@ -118,7 +121,7 @@ export class Uploads {
       const started = await this.#directory.begin(announcedBytes);
       incoming = started;
       await readMultipart({
-        ...{ contentType, body, filesMax: limits.uploadFiles },
+        ...{ contentType, body: this.#pace.through(body), filesMax: limits.uploadFiles },
         onFile: (name, content) => started.add(name, content),
       });
       const stored = await incoming.commit();
