@@ -3,9 +3,8 @@
  * rules are the only fence between an agent on loopback and every web page its owner opens: the Host rule stops DNS
  * rebinding, the Origin rule stops pages of other sites, `Sec-Fetch-Site` stops their no-CORS requests.
  */
-import { isIPv4 } from 'node:net';
 import { AppError } from '../contract/errors.ts';
-import { canonicalIpv6, isLoopbackAddress } from './peer-address.ts';
+import { canonicalIpv6, isLoopbackAddress, isLoopbackIpv4 } from './peer-address.ts';
 import type { HttpRequest } from './transport.ts';
 
 export interface AccessSettings {
@@ -117,7 +116,7 @@ function hostName(authority: string): string | undefined {
 function isLoopbackName(name: string): boolean {
   if (name === 'localhost') return true;
   if (name.startsWith('[')) return isLoopbackAddress(name.slice(1, -1));
-  return isIPv4(name) && isLoopbackAddress(name);
+  return isLoopbackIpv4(name);
 }
 
 function isLoopbackOrigin(origin: string): boolean {

@@ -6,6 +6,7 @@
 import { isIP } from 'node:net';
 import { AppError } from '../contract/errors.ts';
 import type { PortPlan } from '../contract/worker-protocol.ts';
+import { isLoopbackIpv4 } from './peer-address.ts';
 import type { Transport } from './transport.ts';
 
 const PORT_MAX = 65_535;
@@ -71,7 +72,7 @@ function checkPort(port: number): void {
  */
 async function resolveHost(host: string): Promise<string> {
   // There is always one, so nothing has to be tried (and node:net not to be loaded) for what most agents bind.
-  if (isIP(host) === 4 && host.startsWith('127.')) return host;
+  if (isLoopbackIpv4(host)) return host;
   const address = isIP(host) ? host : await lookUp(host);
   const { tryBind } = await import('./transports/bind-failure.ts');
   const failure = await tryBind(address, 0);

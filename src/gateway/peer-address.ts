@@ -2,7 +2,7 @@
  * IP addresses as peers and `Host` headers spell them. One address has many spellings (`::1`,
  * `0000:…:0001`, `::ffff:127.0.0.1`, and each transport prefers another): a rule that compares text would miss some.
  */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 
 /** The eight groups of an IPv6 address, or undefined when the text is none. */
 export function ipv6Groups(text: string): readonly number[] | undefined {
@@ -31,9 +31,14 @@ function mappedIpv4(groups: readonly number[]): string | undefined {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
 
+const IPV4_LOOPBACK = /^127(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+
+/** Told without node:net, which an agent's start has no other use for. */
+export const isLoopbackIpv4 = (text: string): boolean => IPV4_LOOPBACK.test(text);
+
 /** 127.0.0.0/8, ::1, and IPv4 loopback inside IPv6. Anything that is no address is not loopback. */
 export function isLoopbackAddress(text: string): boolean {
-  if (isIPv4(text)) return text.startsWith('127.');
+  if (isLoopbackIpv4(text)) return true;
   const groups = ipv6Groups(text);
   if (groups === undefined) return false;
   const ipv4 = mappedIpv4(groups);

@@ -6,7 +6,7 @@
 import { type ClientKey, namedClient } from '../../contract/client-key.ts';
 import type { Clock, TimerHandle } from '../../contract/clock.ts';
 import type { ErrorCode } from '../../contract/errors.ts';
-import type { CAPABILITIES, ClientFrame, FrameOf, ParseFrame, ServerFrame } from '../../contract/frames.ts';
+import type { CAPABILITIES, ClientFrame, FrameOf, FrameResult, ServerFrame } from '../../contract/frames.ts';
 import { type Limits, limitKey } from '../../contract/limits.ts';
 import type { Authenticator } from '../authenticator.ts';
 import type { Peer, PeerListener } from '../transport.ts';
@@ -30,8 +30,8 @@ export interface ConnectionContext {
   readonly approvals?: ApprovalService;
   /** A new key for a client that did not name itself. */
   nextUnnamed(): ClientKey;
-  /** Runs `work` with the frame parser: at once when it is loaded, in order of arrival once it is. */
-  withParser(work: (parse: ParseFrame) => void): void;
+  /** Within `inOrder`: hands over what the frame says; at once, or when the parser that it needs has been loaded. */
+  parse(text: string, take: (result: FrameResult) => void): void;
   /** Runs `work` behind what waits for the parser; at once when nothing does. */
   inOrder(work: () => void): void;
   /** A client id is in use on one more connection. */
@@ -91,8 +91,12 @@ export class Connection implements PeerListener, Wire {
   }
 
   onText(text: string): void {
-    this.#context.withParser((parse) => {
-      if (this.#admits(Buffer.byteLength(text))) this.#receive(text, parse);
+    const { inOrder, parse } = this.#context;
+    inOrder(() => {
+      if (!this.#admits(Buffer.byteLength(text))) return;
+      parse(text, (result) => {
+        if (this.#isOpen) this.#receive(result);
+      });
     });
   }
 
@@ -165,9 +169,8 @@ export class Connection implements PeerListener, Wire {
     return false;
   }
 
-  #receive(text: string, parse: ParseFrame): void {
+  #receive(result: FrameResult): void {
     try {
-      const result = parse(text);
       if ('frame' in result) this.#dispatch(result.frame);
       else if ('invalid' in result) this.#sendError('frame.invalid', result.invalid, result.details);
       else if (!this.#isAuthenticated) this.#refuseUnauthenticated();

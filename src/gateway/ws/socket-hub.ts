@@ -1,13 +1,14 @@
 /**
  * All WebSockets of a gateway: how many there are, who is connected, and the second-by-second look at which terminal
- * frames have arrived. The frame parser brings zod, so it is loaded when the first frame comes; frames that arrive
- * meanwhile wait in order.
+ * frames have arrived. The frame parser brings zod, so it is loaded when the first frame comes that is not a plain one;
+ * frames that arrive meanwhile wait in order.
  */
 
 import { unnamedClient } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
-import type { ParseFrame } from '../../contract/frames.ts';
+import type { FrameResult, ParseFrame } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
+import { readPlainFrame } from '../../contract/plain-frames.ts';
 import type { Peer, PeerListener } from '../transport.ts';
 import { Connection, type ConnectionContext } from './connection.ts';
 import type { Identity } from './identity.ts';
@@ -15,7 +16,7 @@ import { createLogFollows, type LogFollowsOptions } from './log-follow.ts';
 
 export type SocketHubOptions = Omit<
   ConnectionContext,
-  'logs' | 'nextUnnamed' | 'withParser' | 'inOrder' | 'onIdentity' | 'onClosed' | 'watch'
+  'logs' | 'nextUnnamed' | 'parse' | 'inOrder' | 'onIdentity' | 'onClosed' | 'watch'
 > & {
   /** Part of the keys of clients without a name, so that they never repeat. */
   readonly boot: number;
@@ -123,31 +124,38 @@ function createLooks(clock: Clock): {
 function createParserQueue(
   limits: Limits,
   onDefect: (error: unknown, where: string) => void,
-): Pick<ConnectionContext, 'withParser' | 'inOrder'> {
-  let parse: ParseFrame | undefined;
-  let waiting: ((parse: ParseFrame) => void)[] | undefined;
+): Pick<ConnectionContext, 'parse' | 'inOrder'> {
+  let parser: ParseFrame | undefined;
+  let waiting: (() => void)[] | undefined;
 
   async function load(): Promise<void> {
     const { createFrameParser } = await import('../../contract/frames.ts');
+    parser = createFrameParser(limits);
     const works = waiting ?? [];
-    const loaded = createFrameParser(limits);
-    parse = loaded;
     waiting = undefined;
     for (const work of works) {
       try {
-        work(loaded);
+        work();
       } catch (error) {
         onDefect(error, 'frame');
       }
     }
   }
 
+  /** Behind what waits already, where something does. */
+  function whenLoaded(work: (parse: ParseFrame) => void): void {
+    const parseAndWork = () => parser && work(parser);
+    if (waiting) return void waiting.push(parseAndWork);
+    waiting = [parseAndWork];
+    load().catch((error: unknown) => onDefect(error, 'frame parser'));
+  }
+
   return {
-    withParser(work) {
-      if (parse) return work(parse);
-      if (waiting) return void waiting.push(work);
-      waiting = [work];
-      load().catch((error: unknown) => onDefect(error, 'frame parser'));
+    parse(text, take) {
+      const plain: FrameResult | undefined = readPlainFrame(text, limits.idChars);
+      if (plain) take(plain);
+      else if (parser) take(parser(text));
+      else whenLoaded((parse) => take(parse(text)));
     },
     inOrder(work) {
       if (waiting) waiting.push(work);
