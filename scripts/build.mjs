@@ -56,7 +56,7 @@ const WRAPPER = {
  * Parts of Node that an agent's start has no use for, as a rule, and that take it several milliseconds: each is loaded
  * when something of it is first used. (`createRequire` gives what a bundle already has: see `WRAPPER`.)
  */
-const LATE_BUILTINS = ['assert', 'child_process', 'crypto', 'module', 'net', 'os'];
+const LATE_BUILTINS = ['assert', 'child_process', 'crypto', 'fs/promises', 'module', 'net', 'os'];
 const LATE_REQUIRE = new RegExp(
   `(?<!__toESM\\()\\brequire\\(("(?:node:)?(?:${LATE_BUILTINS.join('|')})")\\)`,
   'g',

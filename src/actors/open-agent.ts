@@ -2,7 +2,7 @@
  * Composition root of an agent: opens log, storage, turns, gateway and bridges in this order, closes them in reverse.
  * The only file of this side that knows every part.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BridgeRunner } from '../bridges/bridge-runner.ts';
 import { type Clock, systemClock } from '../contract/clock.ts';
@@ -366,10 +366,25 @@ function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Whole or not at all: other programs read it at any moment. */
+/** Whole or not at all: other programs read it at any moment. An agent that is back as a rule finds what it would write. */
 function writePortFile(dir: string, port: number): void {
-  mkdirSync(dir, { recursive: true });
   const path = join(dir, '.port');
+  if (textOf(path) === String(port)) return;
+  mkdirSync(dir, { recursive: true });
   writeFileSync(`${path}.tmp`, String(port), { mode: 0o600 });
   renameSync(`${path}.tmp`, path);
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    // A pipe of that name would block the agent.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return readFileSync(file, 'utf8');
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined; // not there, or not to be read: it is written
+  }
 }
