@@ -88,7 +88,9 @@ const HEADER_MEANINGS: Readonly<Record<RequestHeader, string>> = {
 const NOT_PARAMETERS: readonly RequestHeader[] = ['accept-encoding', 'content-length', 'content-type'];
 
 const OCTETS = 'application/octet-stream';
+const EVENTS = 'text/event-stream';
 const ERROR_SCHEMA = 'Error';
+const OPENAI_ERROR_SCHEMA = 'OpenAiError';
 
 export interface OpenApiOptions {
   readonly version: string;
@@ -111,7 +113,7 @@ export function toOpenApi({ version, routes, schemas }: OpenApiOptions): OpenApi
     paths,
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
-      schemas: { [ERROR_SCHEMA]: errorSchema(), ...componentsOf(routes, schemas) },
+      schemas: { ...errorSchemas(), ...componentsOf(routes, schemas) },
     },
   };
 }
@@ -152,7 +154,7 @@ function operationOf(name: string, row: Route, schema: AnyRouteSchema | undefine
     security: row.auth === 'none' ? [] : [{ token: [] }],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(content === undefined ? {} : { requestBody: { required: row.emptyBody !== true, content } }),
-    responses: { ...answersOf(name, row, schema), ...errorsOf(row) },
+    responses: { ...answersOf(name, row, schema), ...errorsOf(name, row) },
   };
 }
 
@@ -210,9 +212,12 @@ function answersOf(
   const asks = (header: RequestHeader): boolean => row.headers?.includes(header) === true;
   // Any answer to a GET may have a version; the gateway itself compares it with what the client has.
   const isVersioned = row.method === 'GET' || asks('if-match');
-  const content = row.bytes
-    ? { [bytesType(schema)]: { schema: {} } }
-    : { 'application/json': { schema: componentRef(answerName(name)) } };
+  const content = {
+    ...(row.bytes
+      ? { [bytesType(schema)]: { schema: {} } }
+      : { 'application/json': { schema: componentRef(answerName(name)) } }),
+    ...(row.eventStream ? { [EVENTS]: { schema: { type: 'string' } } } : {}),
+  };
   const etag = {
     ETag: {
       description: 'The version, where it has one; for `If-Match` and `If-None-Match`',
@@ -220,7 +225,7 @@ function answersOf(
     },
   };
   return {
-    200: { description: row.summary, ...(isVersioned ? { headers: etag } : {}), content },
+    [row.success ?? 200]: { description: row.summary, ...(isVersioned ? { headers: etag } : {}), content },
     ...(asks('range') ? { 206: { description: 'The part that `Range` named', content } } : {}),
     ...(row.method === 'GET' ? { 304: { description: '`If-None-Match` names the current `ETag`' } } : {}),
   };
@@ -233,13 +238,19 @@ function bytesType(schema: AnyRouteSchema | undefined): string {
 }
 
 /** Every code a request to this route can be answered with, by status. */
-function errorsOf(row: Route): Readonly<Record<string, OpenApiResponse>> {
+function errorsOf(name: string, row: Route): Readonly<Record<string, OpenApiResponse>> {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of new Set([...generalErrors(row), ...row.errors])) {
     const { status } = ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, errorResponse(codes)]));
+  const answers = Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [status, errorResponse(codes, errorOf(row, codes))]),
+  );
+  if (!row.answersNo) return answers;
+  const no = byStatus.get(400) ?? [];
+  const schema = { anyOf: [errorOf(row, no), componentRef(answerName(name))] };
+  return { ...answers, 400: errorResponse(no, schema) };
 }
 
 function generalErrors(row: Route): readonly ErrorCode[] {
@@ -255,19 +266,35 @@ function generalErrors(row: Route): readonly ErrorCode[] {
   ];
 }
 
-function errorResponse(codes: readonly ErrorCode[]): OpenApiResponse {
-  const schema = { allOf: [componentRef(ERROR_SCHEMA), { properties: { code: { enum: codes } } }] };
+function errorResponse(codes: readonly ErrorCode[], schema: JsonSchema): OpenApiResponse {
   return {
     description: codes.map((code) => `\`${code}\``).join(', '),
     content: { 'application/json': { schema } },
   };
 }
 
-function errorSchema(): JsonSchema {
-  const shape = z.object({
-    error: z.string().describe('For people: what is wrong and what to do'),
-    code: z.string().describe('For programs: one of the codes of the error table'),
+function errorOf({ path }: Route, codes: readonly ErrorCode[]): JsonSchema {
+  const code = { properties: { code: { enum: codes } } };
+  return isOpenAiPath(path)
+    ? { allOf: [componentRef(OPENAI_ERROR_SCHEMA), { properties: { error: code } }] }
+    : { allOf: [componentRef(ERROR_SCHEMA), code] };
+}
+
+function errorSchemas(): Readonly<Record<string, JsonSchema>> {
+  const code = z.string().describe('For programs: one of the codes of the error table');
+  const message = z.string().describe('For people: what is wrong and what to do');
+  const ours = z.object({
+    error: message,
+    code,
     details: z.unknown().optional().describe('What belongs to the code'),
   });
-  return toComponents({ [ERROR_SCHEMA]: shape }, 'input')[ERROR_SCHEMA] as JsonSchema;
+  const openAi = z.object({
+    error: z.object({
+      message,
+      type: z.string(),
+      code,
+      param: z.string().nullable().describe('The field that is wrong, where it is known'),
+    }),
+  });
+  return toComponents({ [ERROR_SCHEMA]: ours, [OPENAI_ERROR_SCHEMA]: openAi }, 'input');
 }

@@ -25,6 +25,12 @@ export interface Route {
   readonly headers?: readonly RequestHeader[];
   /** Given: the answer is not JSON; the handler gives a `BytesReply`. */
   readonly bytes?: true;
+  /** Given: the status of a success, where 200 would say too little; the handler's `reply` names it as well. */
+  readonly success?: 201 | 202;
+  /** Given: the schema of the answer has a form for "no" too, which the handler sends with 400, as the reference does. */
+  readonly answersNo?: true;
+  /** Given: who asks for it gets the answer as a stream of events. */
+  readonly eventStream?: true;
   /** Besides those that every route can answer (access rules, authentication, limits). */
   readonly errors: readonly ErrorCode[];
 }

@@ -24,6 +24,7 @@ export const MCP_ROUTES = defineRoutes({
     path: '/api/mcps',
     summary: 'Configure a further server; the supervisor restarts the agent with it in a moment',
     auth: 'token',
+    success: 201,
     body: true,
     errors: ['mcp.exists', 'mcp.built_in', ...WRITE_ERRORS],
   },

@@ -15,6 +15,7 @@ export const TASK_ROUTES = defineRoutes({
     path: '/api/scheduled-tasks',
     summary: 'Make a task; `@once:<epoch>` that is over runs at once',
     auth: 'token',
+    success: 201,
     body: true,
     errors: ['task.invalid', 'task.limit', 'scheduler.disabled', 'storage.locked', 'storage.full'],
   },
@@ -60,6 +61,7 @@ export const TASK_ROUTES = defineRoutes({
     path: '/api/scheduled-tasks/{id}/run',
     summary: 'Run a task now; its times stay as they are',
     auth: 'token',
+    success: 202,
     errors: [
       'task.not_found',
       'task.built_in',
@@ -75,6 +77,7 @@ export const TASK_ROUTES = defineRoutes({
     path: '/api/cron/describe',
     summary: 'Whether an expression makes sense, and the next times it means',
     auth: 'token',
+    answersNo: true,
     query: true,
     errors: ['task.invalid'],
   },
