@@ -1,15 +1,18 @@
 /**
- * Whatever is sent to any route: no answer of 500 or above, no hang, no file outside the agent's directory, no
- * descriptor that stays. Over both transports; the agent is a real one in a fleet.
+ * Whatever is sent to any route: no answer of 500 or above, none that the agent's OpenAPI document does not know, no hang,
+ * no file outside the agent's directory, no descriptor that stays. Over both transports; the agent is a real one in a
+ * fleet.
  */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { OpenApiDocument } from '../../src/contract/openapi.ts';
 import type { Route } from '../../src/contract/route.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { eventually } from '../fixtures/chat.ts';
+import { type AnsweredRequest, documentedAnswers } from '../fixtures/documented-answers.ts';
 import { type FleetProcess, startFleet } from '../fixtures/fleet-process.ts';
 import { exchange, type RawAnswer } from '../fixtures/raw-http.ts';
 
@@ -22,14 +25,16 @@ const BATCH = 20;
 const DESCRIPTORS_SLACK = 20;
 
 /** A restart or another configuration is right to do, and would only end the connections of the others. */
-const LEFT_OUT: readonly string[] = [
+const LEFT_OUT: readonly (keyof typeof ROUTES)[] = [
   'restartAgent',
-  'putConfig',
+  'replaceConfig',
   'restoreConfigVersion',
   'addProvider',
   'setActiveModel',
 ];
-const rows = (Object.entries(ROUTES) as [string, Route][]).filter(([name]) => !LEFT_OUT.includes(name));
+const rows = (Object.entries(ROUTES) as [string, Route][]).filter(
+  ([name]) => !(LEFT_OUT as readonly string[]).includes(name),
+);
 
 const HOSTILE = [
   ...[
@@ -261,6 +266,23 @@ function toBytes({ method, target, headers, body, length }: Asked): Buffer {
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), framed]);
 }
 
+/**
+ * What the application answered, as far as it can be compared: a transport refuses what is no HTTP in its own words, and
+ * some answers came packed, in chunks or cut.
+ */
+function answered({ method, target }: Asked, { status, text }: RawAnswer): AnsweredRequest | undefined {
+  const [head = '', ...rest] = text.split('\r\n\r\n');
+  const headers = new Map(
+    head.split('\r\n').map((line) => [line.split(':', 1)[0]?.toLowerCase(), line.replace(/^[^:]*: ?/, '')]),
+  );
+  const isOurs = headers.has('x-content-type-options') && headers.has('content-length');
+  const body = rest.join('\r\n\r\n');
+  const isWhole = method === 'HEAD' || body.length === Number(headers.get('content-length'));
+  if (!isOurs || !isWhole || headers.has('content-encoding')) return undefined;
+  const contentType = headers.get('content-type') ?? '';
+  return { method, target, status, contentType, body: Buffer.from(body, 'latin1').toString() };
+}
+
 /** Names below the fleet's place that are not inside an agent's directory, and descriptors of the host. */
 function outside(fleet: FleetProcess): readonly string[] {
   return readdirSync(fleet.place).filter((name) => !fleet.ids.includes(name));
@@ -279,7 +301,9 @@ for (const transport of ['uws', 'node'] as const) {
       yaml: () => 'model: { provider: echo }\nlimits: { auth_failures_per_minute: 1000000 }\n',
       args: ['--transport', transport],
     });
-    const { port } = fleet.agent('fuzzed');
+    const { port, url } = fleet.agent('fuzzed');
+    const document = (await (await fetch(`${url}/api/openapi.json`)).json()) as OpenApiDocument;
+    const documented = documentedAnswers(document);
     const before = { outside: outside(fleet), agent: readdirSync(fleet.agent('calm').dir) };
     const most = descriptors(fleet.hostPid) + DESCRIPTORS_SLACK;
     await fc.assert(
@@ -295,6 +319,9 @@ for (const transport of ['uws', 'node'] as const) {
             status < 500 || (status === 505 && request.length !== 'right'),
             `${JSON.stringify(request)} was answered ${text.slice(0, 600)}`,
           );
+          const answer = answered(request, { status, text });
+          const problem = answer && documented.problem(answer);
+          assert.equal(problem, undefined, `${JSON.stringify(request)} was answered ${text.slice(0, 600)}`);
         }
       }),
       {
@@ -304,7 +331,8 @@ for (const transport of ['uws', 'node'] as const) {
         includeErrorInReport: true,
       },
     );
-    const health = await fetch(`${fleet.agent('fuzzed').url}/api/health`);
+    assert.ok(documented.compared.size > 20, `${documented.compared.size} operations compared`);
+    const health = await fetch(`${url}/api/health`);
     assert.equal(health.status, 200);
     assert.deepEqual(outside(fleet), before.outside, 'nothing was written beside the agents');
     assert.deepEqual(readdirSync(join(fleet.place, 'calm')), before.agent, 'nor into its neighbour');
