@@ -263,6 +263,16 @@ test('anchors and merges stay where an edit allows it, and are written out where
   assert.match(text(), /# the same/);
 });
 
+test('what is merged elsewhere may become anything', async (t) => {
+  const source = 'base: &base {a: 1, b: 2}\nfirst:\n  <<: *base\n  c: 3\n';
+  for (const value of [null, 7, 'text', ['x']]) {
+    const { store, agent } = openStore(t, { source });
+    await store.patch(agent, 'base', value, '');
+    const first = { a: 1, b: 2, c: 3 };
+    assert.deepEqual((await store.read(agent)).value, { base: value, first });
+  }
+});
+
 test('a version that is not the present one is a conflict that names the present one', async (t) => {
   const { store, agent, text } = openStore(t);
   const { etag } = await store.read(agent);

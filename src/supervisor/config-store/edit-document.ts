@@ -104,7 +104,7 @@ interface Sections {
 
 /** Undefined where sections do not each begin on a line of their own, once. */
 function sectionsOf(file: string, text: string): Sections | undefined {
-  const { contents } = parseRawConfig(file, text).document;
+  const contents = contentsOf(file, text);
   if (!isMap(contents) || contents.flow) return undefined;
   const starts = contents.items.map((pair) => lineOf(text, pair));
   const keys = contents.items.map(({ key }) => textOfKey(key));
@@ -115,6 +115,14 @@ function sectionsOf(file: string, text: string): Sections | undefined {
     keys.map((key, index) => [key, text.slice(starts[index], starts[index + 1] ?? text.length)]),
   );
   return { head: text.slice(0, starts[0]), keys, texts };
+}
+
+function contentsOf(file: string, text: string): unknown {
+  try {
+    return parseRawConfig(file, text).document.contents;
+  } catch {
+    return undefined; // What is merged elsewhere is no mapping any more: the next attempt has no merges.
+  }
 }
 
 function lineOf(text: string, { key }: Pair): number | undefined {
