@@ -33,8 +33,10 @@ const JSON_HEADERS: Headers = Object.freeze({
 });
 const CORS_HEADERS: Headers = Object.freeze({
   'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
-  'access-control-allow-headers': 'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range',
-  'access-control-expose-headers': 'ETag, Content-Range, Retry-After, Server-Timing',
+  'access-control-allow-headers':
+    'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range, Idempotency-Key',
+  'access-control-expose-headers':
+    'ETag, Content-Range, Content-Disposition, Retry-After, Server-Timing, X-Should-Retry',
 });
 /** Where an error does not say when to come back. */
 const RETRY_AFTER_SECONDS = 1;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Route } from '../../src/contract/route.ts';
+import { ROUTES } from '../../src/contract/routes.ts';
 import { type Ask, request, start, TOKEN } from '../fixtures/http-app.ts';
 
 describe('every combination of Host, Origin, token and peer', () => {
@@ -49,6 +51,20 @@ test('legacy REST counts the authenticated socket of that very peer only', () =>
   const { ask } = start({ token: TOKEN, legacyRest: 'loopback', socketsOf: ['127.0.0.1'] });
   assert.equal(ask({ path: '/api/agent-info', peer: '127.0.0.1' }).status, 200);
   assert.equal(ask({ path: '/api/agent-info', peer: '127.0.0.2' }).status, 401);
+});
+
+test('a page of an allowed origin may send every header that a route reads', () => {
+  const { ask } = start({});
+  const { headers } = ask({ method: 'OPTIONS', origin: 'http://localhost:8081' });
+  const allowed = (headers['access-control-allow-headers'] ?? '').toLowerCase().split(', ');
+  const read = Object.values<Route>(ROUTES).flatMap((row) => row.headers ?? []);
+  // These a browser sets by itself.
+  const wanted = read.filter((name) => name !== 'content-length' && name !== 'accept-encoding');
+  assert.ok(wanted.includes('idempotency-key'));
+  assert.deepEqual(
+    wanted.filter((name) => !allowed.includes(name)),
+    [],
+  );
 });
 
 describe('WebSocket upgrade', () => {

@@ -61,8 +61,10 @@ describe('headers', () => {
   const cors = {
     'access-control-allow-origin': 'http://localhost:8081',
     'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
-    'access-control-allow-headers': 'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range',
-    'access-control-expose-headers': 'ETag, Content-Range, Retry-After, Server-Timing',
+    'access-control-allow-headers':
+      'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range, Idempotency-Key',
+    'access-control-expose-headers':
+      'ETag, Content-Range, Content-Disposition, Retry-After, Server-Timing, X-Should-Retry',
   };
   const cases: readonly [string, Ask, Record<string, string>][] = [
     ['without Origin', {}, json],
