@@ -171,6 +171,22 @@ const FAULTS: Readonly<Record<string, Planted>> = {
     plant: (dir) => writeFile(join(dir, 'logs/events.jsonl'), 'x'.repeat(10_000), { mode: 0o600 }),
     ...{ text: /holds 10 kB/, mend: /^du -sh / },
   },
+  'notes behind a link': {
+    code: 'vault.link',
+    plant: async (dir) => {
+      for (const name of ['elsewhere', 'memories/deep', 'memories/.obsidian'])
+        await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
+      await symlink('../../elsewhere', join(dir, 'memories/deep/linked'));
+      // Hidden, no note, and leading nowhere: nothing is missed.
+      await symlink('../../elsewhere', join(dir, 'memories/.obsidian/linked'));
+      await symlink('../openagent.yaml', join(dir, 'memories/configuration'));
+      await symlink('nowhere', join(dir, 'memories/nowhere.md'));
+    },
+    ...{
+      text: /deep\/linked leads to .*elsewhere: nothing behind it/,
+      mend: /^move \S+elsewhere to where the link is/,
+    },
+  },
   'a port that somebody has': {
     ...{ code: 'port.taken', plant: plantListener },
     ...{ text: /is taken by process \d+ \(\S+\); the first free one is/, mend: null },

@@ -2,12 +2,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, freemem, totalmem } from 'node:os';
-import { join } from 'node:path';
 import prettyBytes from 'pretty-bytes';
 import type { Descriptors } from './descriptors.ts';
 import { type ExaminedAgent, readSmall } from './examined-agent.ts';
 import { type Finding, finding } from './finding.ts';
 import type { RunDirectory } from './run-directory.ts';
+import { surveyVault, type VaultLink } from './survey-vault.ts';
 
 export interface MachineFacts {
   readonly agents: readonly ExaminedAgent[];
@@ -134,6 +134,8 @@ async function checkOpenFiles({ agents }: MachineFacts): Promise<Finding[]> {
 const FOLDERS_MAX = 20_000;
 const SHARE = 0.5;
 const WATCHERS_FREE_MIN = 4;
+/** Whoever links one folder links many. */
+const LINKS_SHOWN_MAX = 5;
 
 async function checkWatching({ agents, descriptors }: MachineFacts): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -141,9 +143,10 @@ async function checkWatching({ agents, descriptors }: MachineFacts): Promise<Fin
   for (const { id, prepared } of agents) {
     if (prepared === undefined) continue;
     const path = prepared.settings.vaultPath;
-    const count = await countFolders(path, FOLDERS_MAX + 1);
-    folders += count;
-    if (count <= FOLDERS_MAX) continue;
+    const vault = await surveyVault(path, FOLDERS_MAX + 1);
+    folders += vault.folders;
+    findings.push(...vault.links.slice(0, LINKS_SHOWN_MAX).map((link) => linkFinding(id, link)));
+    if (vault.folders <= FOLDERS_MAX) continue;
     const text = `${path} has more than ${FOLDERS_MAX} folders`;
     findings.push(finding('vault.folders', { agent: id, text, file: path, values: { path } }));
   }
@@ -162,23 +165,14 @@ async function checkWatching({ agents, descriptors }: MachineFacts): Promise<Fin
   return findings;
 }
 
+function linkFinding(agent: string, { path, target }: VaultLink): Finding {
+  const text = `${path} leads to ${target}: nothing behind it is read, listed or searched`;
+  return finding('vault.link', { agent, text, file: path, values: { path, target } });
+}
+
 async function inotifyLimit(name: string): Promise<number | undefined> {
   const limit = Number.parseInt((await readSmall(`/proc/sys/fs/inotify/${name}`, 32)) ?? '', 10);
   return limit > 0 ? limit : undefined;
-}
-
-async function countFolders(dir: string, max: number): Promise<number> {
-  let count = 1;
-  const waiting = [dir];
-  for (let path = waiting.pop(); path !== undefined && count < max; path = waiting.pop()) {
-    const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries) {
-      if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
-      count += 1;
-      waiting.push(join(path, entry.name));
-    }
-  }
-  return count;
 }
 
 const OTHERS = 0o077;

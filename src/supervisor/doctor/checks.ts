@@ -260,6 +260,11 @@ const STATE = {
     what: 'A vault has more folders than are watched: it is looked through every half minute',
     mend: 'du --inodes -d 2 {path}',
   },
+  'vault.link': {
+    severity: 'warning',
+    what: 'A symbolic link in a vault leads to notes or to a folder: links are not followed, so these are not there',
+    mend: 'move {target} to where the link is, and link to it from where it was',
+  },
 } as const satisfies Record<string, Check>;
 
 export const CHECKS = { ...MACHINE, ...CONFIGURATION, ...RUN, ...STATE } as const;
