@@ -4,10 +4,10 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
 import { ifMatchHolds, ifNoneMatchHolds } from '../contract/etag.ts';
-import { moveToNew, STAGING_FOLDER } from './file-steps.ts';
+import { moveOver, moveToNew, STAGING_FOLDER } from './file-steps.ts';
 import type { KeyedLocks } from './keyed-locks.ts';
 import { moveNote, removeFolder, removeLeftovers } from './note-moves.ts';
 import { folderOf, nameOf, pathKey } from './note-path.ts';
@@ -305,7 +305,7 @@ async function place(
       await refuseOdd(to, path);
       await check();
       if (mustBeNew) await moveToNew(staged.at, to, path);
-      else await rename(staged.at, to);
+      else await moveOver(staged.at, to);
       await folder.sync();
       return;
     } catch (cause) {

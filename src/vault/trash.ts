@@ -3,9 +3,9 @@
  * there is to know, so a deletion is one rename, and what another program puts into `.trash` is left alone.
  */
 import { randomBytes } from 'node:crypto';
-import { lstat, readdir, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
-import { refuseThere, requireFile } from './file-steps.ts';
+import { moveOver, refuseThere, requireFile } from './file-steps.ts';
 import type { KeyedLocks } from './keyed-locks.ts';
 import { checkPrecondition, isGuarded, type NoteFile, type Precondition } from './note-files.ts';
 import { folderOf, joinPath, nameOf, pathKey } from './note-path.ts';
@@ -74,7 +74,7 @@ async function add(
     const id = toId(wallMs());
     const target = await root.ensureFolder(below(id, folderOf(path)));
     try {
-      await rename(source.at(nameOf(path)), target.at(nameOf(path)));
+      await moveOver(source.at(nameOf(path)), target.at(nameOf(path)));
       await target.sync();
       await source.sync();
     } finally {
@@ -172,7 +172,7 @@ async function restore(root: VaultRoot, id: string, was: string, to: string): Pr
     const target = await root.ensureFolder(folderOf(path));
     try {
       await refuseThere(target.at(nameOf(path)), path);
-      await rename(source.at(nameOf(was)), target.at(nameOf(path)));
+      await moveOver(source.at(nameOf(was)), target.at(nameOf(path)));
       await target.sync();
     } finally {
       await target.close();
