@@ -53,30 +53,31 @@ for (const [path, why] of REFUSED) {
   });
 }
 
-test('a folder that is a file system of its own takes part in everything', {
-  skip: whyNoMount(),
-}, async (t) => {
+test('a folder that is a file system of its own', { skip: whyNoMount() }, async (t) => {
   const { vault, root } = await openTestVault(t);
   const mounted = join(root, 'mounted');
   await mkdir(mounted);
-  mountTmpfs(t, '1m', mounted);
-  const first = await vault.write('mounted/a.md', 'one');
-  await vault.write('mounted/a.md', 'two', { ifMatch: `"${first.etag}"` });
-  assert.equal((await lstat(join(mounted, 'a.md'))).mode & 0o777, 0o600);
-  await assert.rejects(vault.write('mounted/a.md', 'x', { ifNoneMatch: '*' }), code('vault.conflict'));
-  await vault.write('b.md', '[[a]]');
-  await assert.rejects(vault.rename('b.md', 'mounted/a.md', true), code('vault.exists'));
-  await vault.rename('b.md', 'mounted/b.md', true);
-  await vault.rename('mounted/a.md', 'a.md', true);
-  assert.deepEqual((await readdir(mounted)).sort(), ['b.md']);
-  assert.equal((await vault.read('a.md')).content, 'two');
-  const { trashId } = await vault.remove('mounted/b.md');
-  assert.deepEqual(await readdir(mounted), []);
-  await vault.restore(trashId);
-  assert.deepEqual(await readdir(mounted), ['b.md']);
-  await assert.rejects(vault.write('mounted/full.md', 'x'.repeat(2 ** 20)), code('storage.full'));
-  assert.deepEqual(await readdir(mounted), ['b.md']);
-  assert.deepEqual(await readdir(join(root, '.trash/.tmp')), []);
+  // Within the test of the vault, whose directory can be removed only after it.
+  await t.test('takes part in everything', async (t) => {
+    mountTmpfs(t, '1m', mounted);
+    const first = await vault.write('mounted/a.md', 'one');
+    await vault.write('mounted/a.md', 'two', { ifMatch: `"${first.etag}"` });
+    assert.equal((await lstat(join(mounted, 'a.md'))).mode & 0o777, 0o600);
+    await assert.rejects(vault.write('mounted/a.md', 'x', { ifNoneMatch: '*' }), code('vault.conflict'));
+    await vault.write('b.md', '[[a]]');
+    await assert.rejects(vault.rename('b.md', 'mounted/a.md', true), code('vault.exists'));
+    await vault.rename('b.md', 'mounted/b.md', true);
+    await vault.rename('mounted/a.md', 'a.md', true);
+    assert.deepEqual((await readdir(mounted)).sort(), ['b.md']);
+    assert.equal((await vault.read('a.md')).content, 'two');
+    const { trashId } = await vault.remove('mounted/b.md');
+    assert.deepEqual(await readdir(mounted), []);
+    await vault.restore(trashId);
+    assert.deepEqual(await readdir(mounted), ['b.md']);
+    await assert.rejects(vault.write('mounted/full.md', 'x'.repeat(2 ** 20)), code('storage.full'));
+    assert.deepEqual(await readdir(mounted), ['b.md']);
+    assert.deepEqual(await readdir(join(root, '.trash/.tmp')), []);
+  });
 });
 
 test('what Windows cannot hold is refused there', () => {
