@@ -6,6 +6,7 @@
  * "async hook stack has become corrupted" in two of three runs on `Atomics.wait`.
  */
 import { AGENT_FACTS, type AgentFacts, toAgentFacts } from '../contract/vitals.ts';
+import { type Profile, usersStack } from './profile.ts';
 
 /** Exit code of what was ended this way. */
 export const INTERRUPTED_EXIT_CODE = 71;
@@ -82,11 +83,13 @@ const SECOND_LOOK_MS = 100;
 const FACTS_MS = 100;
 /** How soon one that has taken a request for a pause is paused, or never will be. */
 const PAUSE_MS = 50;
-/** For a step to its end: it may have to run through a callback that takes long. */
-const STEP_MS = 500;
-/** For all steps to code of the user: they are few, and each goes over the whole heap. */
-const STEPPING_MS = 1_500;
-const STEPS_MAX = 64;
+/** How often, and for how long at a time, one is sampled that is not in code of the user when it is paused. */
+const SAMPLE_US = 200;
+const SAMPLING_MS = 50;
+const SAMPLINGS_MAX = 2;
+/** How soon a step ends in code of the user, if ever: V8 forgets steps, too. */
+const STEP_MS = 300;
+const STEPS_MAX = 3;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
 
@@ -117,24 +120,56 @@ async function readPaused(
   const paused = await pause(debuggee, surroundings.wait);
   surroundings.onPaused?.();
   const seen = toFrames(paused, debuggee);
-  const frames = isOfUser(seen, surroundings) ? seen : await stepToUser(debuggee, surroundings);
+  const frames = isOfUser(seen, surroundings)
+    ? seen
+    : ((await sampleUser(debuggee, surroundings)) ?? (await stepToUser(debuggee, surroundings)));
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
   return { frames: frames ?? seen, heap, facts };
 }
 
 /**
- * An endless chain of promises passes through Node's hooks and ours nearly all the time, and its own functions, once
- * compiled well, may have no place where a pause could cut in. A step out of the outermost function ends in the next
- * one that is called, whoever calls it, so a few of them lead to the user's. Undefined where they do not.
+ * An endless chain of promises, of `nextTick` or of stream events passes through Node's functions and ours nearly all
+ * the time, and its own, once compiled well, may have no place where a pause could cut in. So it is sampled while it
+ * runs, and the stack with code of the user that was seen most often is it. Leaves it paused, as the next one does;
+ * undefined where nothing of the user was seen.
+ */
+async function sampleUser(
+  debuggee: Debuggee,
+  surroundings: Surroundings,
+): Promise<readonly Frame[] | undefined> {
+  await debuggee.post('Profiler.enable');
+  await debuggee.post('Profiler.setSamplingInterval', { interval: SAMPLE_US });
+  let frames: readonly Frame[] | undefined;
+  for (let samplings = 0; samplings < SAMPLINGS_MAX && frames === undefined; samplings += 1) {
+    await debuggee.post('Profiler.start');
+    await debuggee.post('Debugger.resume');
+    await surroundings.wait(SAMPLING_MS);
+    const { profile } = (await debuggee.post('Profiler.stop')) as { profile: Profile };
+    await pause(debuggee, surroundings.wait);
+    surroundings.onPaused?.();
+    frames = usersStack(profile, (url) => isUsersScript(url, surroundings.ownDir));
+  }
+  await debuggee.post('Profiler.disable');
+  return frames;
+}
+
+/**
+ * What is compiled into a function of Node as a part of it is in no sample, but a step into whatever is called next,
+ * with Node's functions and ours going by, ends there. It is the last resort: V8 of Node 20 was seen to end the
+ * whole process (`Check failed: inlineability`) when steps fell into a function that it was just compiling.
  */
 async function stepToUser(
   debuggee: Debuggee,
   surroundings: Surroundings,
 ): Promise<readonly Frame[] | undefined> {
-  const untilMs = performance.now() + STEPPING_MS;
-  for (let steps = 0; steps < STEPS_MAX && performance.now() < untilMs; steps += 1) {
-    const stepped = await pauseBy('Debugger.stepOut', STEP_MS, debuggee, surroundings.wait);
-    const frames = toFrames(stepped, debuggee);
+  const patterns = notUsersPatterns(surroundings);
+  for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+    await debuggee.post('Debugger.setBlackboxPatterns', { patterns });
+    const frames = toFrames(
+      await pauseBy('Debugger.stepInto', STEP_MS, debuggee, surroundings.wait),
+      debuggee,
+    );
+    surroundings.onPaused?.();
     if (isOfUser(frames, surroundings)) return frames;
   }
   return undefined;
@@ -152,9 +187,10 @@ export function pause(debuggee: Debuggee, wait: Surroundings['wait']): Promise<P
 /**
  * V8 forgets a pause that it was asked for between two functions: one in a hundred in a chain of promises, one in three
  * where that chain fills the heap. So it is asked again, once it has answered; one that is paused takes no notice.
+ * Nothing goes by any more then: where nothing else runs, no pause would ever come.
  */
 async function pauseBy(
-  method: 'Debugger.pause' | 'Debugger.stepOut',
+  method: 'Debugger.pause' | 'Debugger.stepInto',
   patienceMs: number,
   debuggee: Debuggee,
   wait: Surroundings['wait'],
@@ -163,6 +199,7 @@ async function pauseBy(
   const isPaused = paused.then(() => true);
   await debuggee.post(method);
   let isDone = await Promise.race([isPaused, wait(patienceMs)]);
+  if (method === 'Debugger.stepInto') await debuggee.post('Debugger.setBlackboxPatterns', { patterns: [] });
   while (!isDone) {
     await debuggee.post('Debugger.pause');
     isDone = await Promise.race([isPaused, wait(PAUSE_MS)]);
@@ -197,4 +234,9 @@ async function readFacts(debuggee: Debuggee): Promise<AgentFacts | undefined> {
 export function isUsersScript(url: string, ownDir: string): boolean {
   const path = url.startsWith('file://') ? url.slice('file://'.length) : url;
   return path !== '' && path !== 'unknown' && !path.startsWith('node:') && !path.startsWith(`${ownDir}/`);
+}
+
+/** The same, as V8 takes it. */
+function notUsersPatterns({ ownDir }: Surroundings): readonly string[] {
+  return ['^node:', `^(file://)?${ownDir.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}/`];
 }

@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { systemClock } from '../../src/contract/clock.ts';
+import { VITALS_BYTES } from '../../src/contract/vitals.ts';
 import { createInterrupter, INTERRUPTED_EXIT_CODE } from '../../src/supervisor/interrupt.ts';
 
 const interrupter = createInterrupter(systemClock);
+const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 1);
 const ENTRY = new URL('../fixtures/fixture-worker.mjs', import.meta.url);
 
 for (const fault of ['loop', 'microtasks', 'regex', 'wait', 'swallow'] as const) {
@@ -19,6 +23,35 @@ for (const fault of ['loop', 'microtasks', 'regex', 'wait', 'swallow'] as const)
     assert.equal(await exited, INTERRUPTED_EXIT_CODE);
   });
 }
+
+for (const { fault, place } of [
+  { fault: 'microtasks', place: 'again' },
+  { fault: 'ticks', place: 'endlessTicks' },
+  { fault: 'stream', place: 'endlessItems' },
+] as const) {
+  test(`a thread stuck in ${fault}, nearly all the time in Node, is told by the function of its own`, async (t) => {
+    for (let run = 0; run < RUNS; run += 1) {
+      const { worker, exited } = await startStuck(t, fault);
+      const vitals = new SharedArrayBuffer(VITALS_BYTES);
+      const { outcome, frames } = await interrupter.examine(worker, vitals, '/not/of/the/fixture');
+      assert.equal(outcome, 'ended');
+      assert.ok(
+        frames.some(({ name, url }) => name === place && url.endsWith('fixture-worker.mjs')),
+        JSON.stringify(frames),
+      );
+      assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+    }
+  });
+}
+
+test('a thread stuck in code of nobody but us is read as it is, and ended', async (t) => {
+  const { worker, exited } = await startStuck(t, 'ticks');
+  const ownDir = dirname(fileURLToPath(ENTRY));
+  const { outcome, frames } = await interrupter.examine(worker, new SharedArrayBuffer(VITALS_BYTES), ownDir);
+  assert.equal(outcome, 'ended');
+  assert.ok(frames.length > 0);
+  assert.equal(await exited, INTERRUPTED_EXIT_CODE);
+});
 
 test('a stuck thread that holds a listening uWebSockets app ends, closes its port, and the process lives', {
   skip: !hasUws() && 'uWebSockets.js does not load here',
