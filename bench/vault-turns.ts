@@ -1,5 +1,5 @@
 /** P3, the agent's part: chat turns beside work on a vault of 10,000 notes, and how soon a checkout is indexed. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { inMs, median, type Row, times } from './figures.ts';
 import { makeAgents, type Running, runLoad, startProduct, withDirectory } from './processes.ts';
@@ -14,8 +14,12 @@ const CHECKOUT_BUDGET_MS = 2_000;
 /** Between two requests of one kind; an agent that works with its notes does not do more. */
 const PAUSE_MS = 25;
 const READY_MS = 120_000;
+/** One client alone makes more turns than a socket may; it would be cut off. */
+const LIMITS = 'limits:\n  frames_per_second: 100000\n';
 
 interface Figures {
+  readonly failures: number;
+  readonly firstFailure?: string;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -23,6 +27,7 @@ interface Figures {
 export async function benchVaultTurns(): Promise<readonly Row[]> {
   return withDirectory(async (dir) => {
     const [agentDir = ''] = await makeAgents(dir, 1);
+    await appendFile(join(agentDir, 'openagent.yaml'), LIMITS);
     const root = join(agentDir, 'memories');
     for (const { path, content } of makeNotes(NOTES)) {
       await mkdir(dirname(join(root, path)), { recursive: true });
@@ -47,8 +52,10 @@ export async function benchVaultTurns(): Promise<readonly Row[]> {
   });
 }
 
-function turns({ port }: Running): Promise<Figures> {
-  return runLoad<Figures>('turn-load.mjs', port, 1, SECONDS);
+async function turns({ port }: Running): Promise<Figures> {
+  const figures = await runLoad<Figures>('turn-load.mjs', port, 1, SECONDS);
+  if (figures.failures > 0) throw new Error(`Turns failed: ${figures.firstFailure}`);
+  return figures;
 }
 
 async function ask<T>({ port }: Running, path: string, init: RequestInit = {}): Promise<T> {

@@ -4,20 +4,20 @@
  */
 import { randomInt } from 'node:crypto';
 import { AppError } from '../contract/errors.ts';
-import { type IndexDatabase, openIndexDatabase, withIndexErrors } from './index-schema.ts';
-import { folderOf, type NoteLookup, resolveTarget } from './link-resolution.ts';
 import {
-  createLastAnswer,
-  createNoteGraph,
-  createNoteLists,
-  graphText,
-  toGraph,
-  toNotes,
-} from './note-graph.ts';
+  closeIndexDatabase,
+  type IndexDatabase,
+  openIndexDatabase,
+  openSnapshot,
+  withIndexErrors,
+} from './index-schema.ts';
+import { folderOf, type NoteLookup, resolveTarget } from './link-resolution.ts';
+import { createLastAnswer, encodePages, graphPages, listPages, toGraph, toNotes } from './note-graph.ts';
 import { createNoteLookup } from './note-lookup.ts';
 import { createNoteSearch } from './note-search.ts';
-import { createNoteWriter } from './note-writer.ts';
+import { createNoteWriter, createTidy } from './note-writer.ts';
 import { planRename } from './rename-plan.ts';
+import { drain, type Steps } from './steps.ts';
 import { parseTarget } from './wikilinks.ts';
 
 const FILES_PER_PAGE = 1_000;
@@ -124,6 +124,12 @@ export interface ListOptions {
   readonly tag?: string;
 }
 
+export interface IndexAnswer {
+  readonly bytes: Buffer;
+  /** Of the index, when it was asked. */
+  readonly version: number;
+}
+
 export interface NoteIndex {
   /** What the index believes is on disk, for a reconcile. Read in pages: changes meanwhile are allowed. */
   files(): Iterable<IndexedFile>;
@@ -133,13 +139,18 @@ export interface NoteIndex {
   version(): number;
   /** Sorted by path, folder by folder. */
   list(options: ListOptions): readonly NoteSummary[];
-  /** The bytes of `{"notes":[…]}`, kept until the index changes. */
+  /** The bytes of `{"notes":[…]}`, of one moment, kept until the index changes. */
   listJson(options: ListOptions): Buffer;
+  listSteps(options: ListOptions): Steps<IndexAnswer>;
   /** Words, all of which a note must hold; the last one may be a beginning. Best first. */
   search(query: string, options: { readonly limit: number }): readonly SearchHit[];
+  searchSteps(query: string, options: { readonly limit: number }): Steps<readonly SearchHit[]>;
   graph(options: { readonly limit: number }): Graph;
-  /** The bytes of `{"nodes":[…],"edges":[…],"unresolved":[…]}`, kept until the index changes. */
+  /** The bytes of `{"nodes":[…],"edges":[…],"unresolved":[…]}`, of one moment, kept until the index changes. */
   graphJson(options: { readonly limit: number }): Buffer;
+  graphSteps(options: { readonly limit: number }): Steps<IndexAnswer>;
+  /** Merges a little of what many changes left behind. False: nothing is left to do. */
+  tidy(): boolean;
   backlinks(path: string): readonly Backlink[];
   /** In order of appearance, duplicates kept. */
   linksOf(path: string): readonly LinkOf[];
@@ -186,29 +197,69 @@ function createNoteIndex(db: IndexDatabase, file: string): NoteIndex {
   let version = randomInt(2 ** 40);
   const lookup = createNoteLookup(db);
   const write = createNoteWriter(db, lookup);
-  const list = createNoteLists(db);
-  const graph = createNoteGraph(db);
+  const search = createNoteSearch(db);
   const [lastList, lastGraph] = [createLastAnswer(() => version), createLastAnswer(() => version)];
+  const guardSteps = <A extends unknown[], R>(work: (...args: A) => Steps<R>) => {
+    return (...args: A): Steps<R> => guardedSteps(work(...args), guard);
+  };
+  const listSteps = guardSteps((options: ListOptions) => {
+    const { limit, offset, folder, tag } = options;
+    return lastList(JSON.stringify([limit, offset, folder, tag]), () =>
+      ofOneMoment(file, function* make(snapshot) {
+        return encodePages({ notes: yield* listPages(snapshot, options) });
+      }),
+    );
+  });
+  const graphSteps = guardSteps(({ limit }: { limit: number }) =>
+    lastGraph(String(limit), () =>
+      ofOneMoment(file, function* make(snapshot) {
+        return encodePages({ ...(yield* graphPages(snapshot, limit)) });
+      }),
+    ),
+  );
   return {
     files: guard(() => filesOf(db, guard)),
     apply: guard((changes) => {
       if (write(changes)) version += 1;
     }),
     version: () => version,
-    list: guard((options) => toNotes(list(options))),
-    listJson: guard((options) => {
-      const { limit, offset, folder, tag } = options;
-      return lastList(JSON.stringify([limit, offset, folder, tag]), () => `{"notes":[${list(options)}]}`);
-    }),
-    search: guard(createNoteSearch(db)),
-    graph: guard(({ limit }) => toGraph(graph(limit))),
-    graphJson: guard(({ limit }) => lastGraph(String(limit), () => graphText(graph(limit)))),
+    list: guard((options) => toNotes(drain(listPages(db, options)))),
+    listJson: (options) => drain(listSteps(options)).bytes,
+    listSteps,
+    search: guard((query, options) => drain(search(query, options))),
+    searchSteps: guardSteps(search),
+    graph: guard(({ limit }) => toGraph(drain(graphPages(db, limit)))),
+    graphJson: (options) => drain(graphSteps(options)).bytes,
+    graphSteps,
+    tidy: guard(createTidy(db)),
     ...createLinkQueries(db, lookup, guard),
     counts: guard(createCounts(db)),
     close: () => {
-      if (db.open) db.close();
+      if (db.open) closeIndexDatabase(db);
     },
   };
+}
+
+/** What the index is in this moment, while it changes. */
+function* ofOneMoment<T>(file: string, work: (snapshot: IndexDatabase) => Steps<T>): Steps<T> {
+  const snapshot = openSnapshot(file);
+  try {
+    return yield* work(snapshot);
+  } finally {
+    snapshot.close();
+  }
+}
+
+function* guardedSteps<T>(steps: Steps<T>, guard: Guard): Steps<T> {
+  try {
+    for (const next = guard(() => steps.next()); ; ) {
+      const step = next();
+      if (step.done) return step.value;
+      yield;
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
 }
 
 type Guard = <A extends unknown[], R>(work: (...args: A) => R) => (...args: A) => R;

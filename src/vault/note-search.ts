@@ -6,6 +6,7 @@ import type { IndexDatabase } from './index-schema.ts';
 import { fold } from './link-resolution.ts';
 import type { NoteSummary, SearchHit } from './note-index.ts';
 import { fromWords, toMatch, toWords } from './search-words.ts';
+import type { Steps } from './steps.ts';
 
 /** Notes that are ranked, the newest in the index first; of those whose names match, and of all. */
 const RANKED_MAX = 200;
@@ -21,7 +22,7 @@ interface Ranked {
 
 export function createNoteSearch(
   db: IndexDatabase,
-): (query: string, options: { readonly limit: number }) => readonly SearchHit[] {
+): (query: string, options: { readonly limit: number }) => Steps<readonly SearchHit[]> {
   const ranked = db.prepare<[string, number], Ranked>(
     `SELECT id, rank FROM
        (SELECT rowid AS id, rank FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ${RANKED_MAX})
@@ -42,12 +43,15 @@ export function createNoteSearch(
     .pluck();
   const summary = db.prepare<[number], string>('SELECT summary FROM notes WHERE id = ?').pluck();
 
-  function toHit(id: number, score: number, words: string): SearchHit {
-    const { path, title, tags } = JSON.parse(summary.get(id) as string) as NoteSummary;
-    return { path, title, tags, snippet: fromWords(words), score };
+  /** None where the note went in between two steps. */
+  function toHit(id: number, score: number, toSnippet: (id: number) => string): readonly SearchHit[] {
+    const known = summary.get(id);
+    if (known === undefined) return [];
+    const { path, title, tags } = JSON.parse(known) as NoteSummary;
+    return [{ path, title, tags, snippet: fromWords(toSnippet(id)), score }];
   }
 
-  return (query, options) => {
+  return function* search(query, options) {
     const limit = Math.max(0, Math.min(Math.trunc(options.limit), HITS_MAX));
     const name = fold(query.trim()).slice(0, 1_000);
     if (name === '' || limit === 0) return [];
@@ -65,18 +69,22 @@ export function createNoteSearch(
       for (const { id, rank } of ranked.all(wanted, limit)) {
         best.set(id, Math.min(rank, best.get(id) ?? 0));
       }
+      yield;
     }
-    const hits = [...best]
-      .sort(([idA, a], [idB, b]) => a - b || idA - idB)
-      .slice(0, limit)
-      .map(([id, rank]) => toHit(id, -rank, snippetOf(id)));
-    if (hits.length === limit) return hits;
+    const hits: SearchHit[] = [];
+    const found = [...best].sort(([idA, a], [idB, b]) => a - b || idA - idB).slice(0, limit);
+    for (const [id, rank] of found) {
+      hits.push(...toHit(id, -rank, snippetOf));
+      yield;
+    }
+    if (found.length === limit) return hits;
     // What the reference finds too: part of a file's name, wherever it begins
-    const others = named.all(name, limit).filter((id) => !best.has(id));
-    return [
-      ...hits,
-      ...others.slice(0, limit - hits.length).map((id) => toHit(id, 0, cutAround(body.get(id) ?? '', 0))),
-    ];
+    for (const id of named.all(name, limit)) {
+      if (hits.length >= limit) break;
+      if (!best.has(id)) hits.push(...toHit(id, 0, (note) => cutAround(body.get(note) ?? '', 0)));
+      yield;
+    }
+    return hits;
   };
 }
 

@@ -9,6 +9,7 @@ import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
 import type { Log } from '../logging/log.ts';
 import { type IndexedFile, isCorrupt, type NoteChange, type NoteIndex } from './note-index.ts';
 import { isNoteName, isServed } from './note-path.ts';
+import { nextTurn } from './steps.ts';
 import { type Found, lookAt } from './vault-look.ts';
 import type { VaultRoot } from './vault-root.ts';
 import { scanVault } from './vault-scan.ts';
@@ -47,7 +48,7 @@ export interface VaultSync {
 /** Files read in one go. */
 const BATCH = 64;
 /** What one change of the index may hold up the thread, about. */
-const STEP_MS = 3;
+const STEP_MS = 2;
 const CHUNK_MAX = 64;
 /** One by one up to here: whether a note really changed is then known of each. */
 const SINGLES_MAX = 16;
@@ -78,6 +79,7 @@ class Sync implements VaultSync {
   #isDamaged = false;
   #isReady = false;
   #isClosed = false;
+  #isTidying = false;
   #running: Promise<void> | undefined;
   #waiting: (() => void)[] = [];
   #watching: 'asking' | 'yes' | 'no' | 'absent' = 'no';
@@ -136,6 +138,7 @@ class Sync implements VaultSync {
       this.look(changes.map(({ path }) => path));
     }
     if (this.#watching === 'absent') void this.#watch().then(() => this.#rescan());
+    void this.#tidy();
   }
 
   look(paths: readonly string[]): void {
@@ -205,6 +208,7 @@ class Sync implements VaultSync {
       this.#running = undefined;
       if (this.#hasWork()) this.#kick();
       else this.#settle();
+      void this.#tidy();
     });
   }
 
@@ -338,6 +342,9 @@ class Sync implements VaultSync {
         this.#chunk = Math.min(CHUNK_MAX, this.#chunk * 2);
       if (this.#index.version() !== version && this.#isReady) this.#tell(current);
       await nextTurn();
+      if (this.#isClosed) return;
+      this.#index.tidy();
+      await nextTurn();
     }
   }
 
@@ -355,12 +362,24 @@ class Sync implements VaultSync {
     }
   }
 
+  /** While nothing else is to do. */
+  async #tidy(): Promise<void> {
+    if (this.#isTidying) return;
+    this.#isTidying = true;
+    try {
+      await nextTurn();
+      while (!this.#isClosed && !this.#isDamaged && this.#running === undefined && this.#index.tidy())
+        await nextTurn();
+    } catch (error) {
+      this.#failed(error);
+      if (isCorrupt(error)) this.damaged();
+    } finally {
+      this.#isTidying = false;
+    }
+  }
+
   #tell(changes: readonly NoteChange[]): void {
     for (const { kind, path } of changes)
       this.#options.onChange(kind === 'put' ? 'updated' : 'deleted', path);
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
 }

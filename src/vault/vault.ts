@@ -13,6 +13,7 @@ import type { Log } from '../logging/log.ts';
 import { createKeyedLocks } from './keyed-locks.ts';
 import { createNoteFiles, type NoteFile, type NoteFiles, type Precondition, toText } from './note-files.ts';
 import {
+  type IndexAnswer,
   isCorrupt,
   type LinkEdit,
   type ListOptions,
@@ -23,6 +24,7 @@ import {
 import { isNoteName, toNotePath } from './note-path.ts';
 import { parseNote, wikilinkTexts } from './parse-note.ts';
 import { rewriteLinks } from './rewrite-links.ts';
+import { inSteps, type Steps } from './steps.ts';
 import { createTrash, type Trash } from './trash.ts';
 import { createVaultRoot, type VaultRoot } from './vault-root.ts';
 import { scanVault } from './vault-scan.ts';
@@ -54,6 +56,8 @@ const EXPIRE_EVERY_MS = 6 * 3_600_000;
 const LEFTOVER_MS = 3_600_000;
 /** How often a note that somebody else writes meanwhile is tried again for its links. */
 const REWRITE_TRIES = 3;
+/** Of a question that takes several turns of the event loop, in which the index may begin anew. */
+const QUESTION_TRIES = 3;
 const INDEXING = Buffer.from(',"indexing":true}');
 
 export type Vault = ReturnType<typeof createVault>;
@@ -67,6 +71,7 @@ class OpenVault {
   readonly #root: VaultRoot;
   readonly #files: NoteFiles;
   readonly #trash: Trash;
+  readonly #answers = createKeyedLocks();
   /** Tells versions of this index from those of an earlier one. */
   readonly #era = randomBytes(6).toString('hex');
   #sync: VaultSync | undefined;
@@ -101,17 +106,19 @@ class OpenVault {
       ...(folder === undefined ? {} : { folder: await this.#root.locate(toNotePath(folder)) }),
       ...(tag === undefined ? {} : { tag }),
     };
-    return this.#encoded((index) => index.listJson(wanted));
+    return this.#encoded((index) => index.listSteps(wanted));
   }
 
   graph(options: { readonly limit: number }): Promise<{ json: Uint8Array; etag: string }> {
-    return this.#encoded((index) => index.graphJson(options));
+    return this.#encoded((index) => index.graphSteps(options));
   }
 
   async search(query: string, limit: number) {
     const sync = await this.#waited();
-    const results = query.trim() === '' ? [] : this.#ask(sync, (index) => index.search(query, { limit }));
-    return { results: results.map((hit) => ({ ...hit, tags: [...hit.tags] })), ...flagOf(sync) };
+    const flag = flagOf(sync);
+    if (query.trim() === '') return { results: [], ...flag };
+    const results = await this.#askSlowly(sync, (index) => index.searchSteps(query, { limit }));
+    return { results: results.map((hit) => ({ ...hit, tags: [...hit.tags] })), ...flag };
   }
 
   async backlinks(given: string, limit: number) {
@@ -247,7 +254,7 @@ class OpenVault {
 
   #opened(): VaultSync {
     if (this.#sync) return this.#sync;
-    if (this.#isClosed) throw new AppError('agent.stopping', 'The agent is already stopping or restarting.');
+    if (this.#isClosed) throw stopping();
     const { indexFile: file, noteBytes, clock, log, watch, onChange, onUnwatched, onNotice } = this.#options;
     const sync = createVaultSync({
       ...{ root: this.#root, noteBytes, clock, log, watch, onChange, onUnwatched },
@@ -267,12 +274,36 @@ class OpenVault {
     return sync;
   }
 
-  async #encoded(answer: (index: NoteIndex) => Buffer): Promise<{ json: Uint8Array; etag: string }> {
+  async #encoded(
+    answer: (index: NoteIndex) => Steps<IndexAnswer>,
+  ): Promise<{ json: Uint8Array; etag: string }> {
     const sync = await this.#waited();
-    const [json, version] = this.#ask(sync, (index) => [answer(index), index.version()]);
-    const etag = `${this.#era}-${version}`;
-    if (sync.isReady()) return { json, etag };
-    return { json: Buffer.concat([json.subarray(0, -1), INDEXING]), etag: `${etag}-i` };
+    // One after the other: who asks for the same meanwhile gets the same.
+    const [found, isWhole] = await this.#answers.run([''], async () => {
+      const isReady = sync.isReady();
+      return [await this.#askSlowly(sync, answer), isReady] as const;
+    });
+    const etag = `${this.#era}-${found.version}`;
+    if (isWhole) return { json: found.bytes, etag };
+    return { json: Buffer.concat([found.bytes.subarray(0, -1), INDEXING]), etag: `${etag}-i` };
+  }
+
+  /** The conversations of the agent go on in between. */
+  async #askSlowly<T>(sync: VaultSync, question: (index: NoteIndex) => Steps<T>): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      const index = sync.index();
+      const check = (): void => {
+        if (this.#isClosed) throw stopping();
+        if (sync.index() === index) return;
+        throw new AppError('vault.unavailable', 'The index of the vault was made anew meanwhile: ask again');
+      };
+      try {
+        return await inSteps(question(index), this.#options.clock, check);
+      } catch (error) {
+        if (sync.index() === index) this.#damaged(sync, error);
+        if (tries === QUESTION_TRIES) throw error;
+      }
+    }
   }
 
   /** Damage in the middle of the file shows only when somebody reads just there. */
@@ -280,11 +311,15 @@ class OpenVault {
     try {
       return question(sync.index());
     } catch (error) {
-      if (!isCorrupt(error)) throw error;
-      this.#options.log.warn('vault.index_failed', { error });
-      sync.damaged();
+      this.#damaged(sync, error);
       return question(sync.index());
     }
+  }
+
+  #damaged(sync: VaultSync, error: unknown): void {
+    if (!isCorrupt(error)) throw error;
+    this.#options.log.warn('vault.index_failed', { error });
+    sync.damaged();
   }
 
   #wrote(changes: readonly NoteChange[]): void {
@@ -336,6 +371,10 @@ class OpenVault {
     }
     if (!this.#isClosed) this.#expiry = clock.setTimeout(() => void this.#expire(), EXPIRE_EVERY_MS);
   }
+}
+
+function stopping(): AppError {
+  return new AppError('agent.stopping', 'The agent is already stopping or restarting.');
 }
 
 interface Listing {

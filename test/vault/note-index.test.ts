@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import SqliteDatabase from 'better-sqlite3';
 import { AppError } from '../../src/contract/errors.ts';
 import { openNoteIndex } from '../../src/vault/note-index.ts';
 import { rewriteLinks } from '../../src/vault/rewrite-links.ts';
+import { drain } from '../../src/vault/steps.ts';
 import { ALL, indexFile, putOf, startIndex } from './index-fixture.ts';
 
 const TOP = { limit: 10 };
@@ -245,6 +246,77 @@ test('what is damaged, of another version or no database begins anew', (t) => {
   other.close();
   rmSync(file);
   assert.equal(opened(), 0);
+});
+
+test('an index that was open when the machine went down begins anew; one that was closed, or only killed, does not', {
+  skip: process.platform !== 'linux',
+}, (t) => {
+  const file = indexFile(t);
+  const first = openNoteIndex({ file });
+  t.after(() => first.close());
+  first.apply([putOf('a.md', 'x')]);
+  const killed = `${file}.killed`;
+  for (const suffix of ['', '-wal']) copyFileSync(`${file}${suffix}`, `${killed}${suffix}`);
+  const notesOf = (at: string) => {
+    const index = openNoteIndex({ file: at });
+    const { notes } = index.counts();
+    index.close();
+    return notes;
+  };
+  assert.equal(notesOf(killed), 1, 'killed, and closed since');
+  const db = new SqliteDatabase(killed);
+  assert.equal(db.prepare('SELECT count(*) FROM opened').pluck().get(), 0);
+  db.prepare('INSERT INTO opened VALUES (?)').run('another life of this machine');
+  db.close();
+  assert.equal(notesOf(killed), 0);
+});
+
+test('an answer that is put together in steps is of one moment, whatever changes meanwhile', (t) => {
+  const index = startIndex(t);
+  const noteOf = (at: number) => putOf(`n${String(at).padStart(4, '0')}.md`, `word [[n${at + 1}]] [[none]]`);
+  index.apply(Array.from({ length: 1_000 }, (_, at) => noteOf(at)));
+  const [list, graph] = [String(index.listJson(ALL)), String(index.graphJson(ALL))];
+  const version = index.version();
+  index.apply([putOf('zz.md', 'last')]);
+  index.apply([{ kind: 'delete', path: 'zz.md' }]);
+  const asked = [index.listSteps(ALL), index.graphSteps(ALL)];
+  for (const steps of asked) assert.equal(steps.next().done, false);
+  const then = index.version();
+  index.apply([putOf('a.md', 'first'), { kind: 'delete', path: 'n0999.md' }]);
+  const answers = asked.map(drain);
+  assert.deepEqual(
+    answers.map((answer) => [String(answer.bytes), answer.version]),
+    [
+      [list, then],
+      [graph, then],
+    ],
+  );
+  assert.notEqual(then, version);
+  assert.notEqual(String(index.listJson(ALL)), list);
+});
+
+test('a search that goes on in steps leaves out what went meanwhile', (t) => {
+  const index = startIndex(t, { 'a.md': 'word', 'b.md': 'word', 'c word.md': 'x' });
+  const steps = index.searchSteps('word', TOP);
+  steps.next();
+  index.apply([
+    { kind: 'delete', path: 'a.md' },
+    { kind: 'delete', path: 'c word.md' },
+  ]);
+  assert.deepEqual(
+    drain(steps).map(({ path }) => path),
+    ['b.md'],
+  );
+});
+
+test('what many small changes leave behind is merged a little at a time, until nothing is left to do', (t) => {
+  const index = startIndex(t);
+  for (let at = 0; at < 40; at += 1) index.apply([putOf(`n${at}.md`, `word number${at}`)]);
+  let merges = 0;
+  while (index.tidy()) merges += 1;
+  assert.ok(merges > 0);
+  assert.equal(index.search('word', TOP).length, Math.min(40, TOP.limit));
+  assert.equal(index.search('number39', TOP).length, 1);
 });
 
 test('a lock of another program is told, and a failed change has changed nothing', (t) => {
