@@ -16,11 +16,16 @@ import { benchHealth, benchTurns } from './throughput.ts';
 import { benchUploads } from './uploads.ts';
 import { benchVaultIndex } from './vault-index.ts';
 import { benchVaultTurns } from './vault-turns.ts';
+import { benchVaultWatching } from './vault-watching.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P1: benchHealth,
   P2: benchTurns,
-  P3: async () => [...(await benchVaultIndex()), ...(await benchVaultTurns())],
+  P3: async () => [
+    ...(await benchVaultIndex()),
+    ...(await benchVaultTurns()),
+    ...(await benchVaultWatching()),
+  ],
   P4: benchStart,
   P5: benchMemory,
   P6: benchRestart,
