@@ -209,7 +209,7 @@ function movers(notes: NoteService): readonly Tool[] {
   return [
     defineTool({
       name: 'vault_rename',
-      description: 'Moves a note to another path; links to it in other notes are changed too.',
+      description: 'Moves a note, or a folder with all in it, to another path; links are changed too.',
       effect: 'repeatable',
       input: z.object({ path, new_path: path }),
       run: async (input) => {

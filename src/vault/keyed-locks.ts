@@ -26,3 +26,36 @@ export function createKeyedLocks(): KeyedLocks {
     },
   };
 }
+
+/** Many at once, or one alone. Without it a note that is being written ends up in a folder that has just moved away. */
+export interface Gate {
+  shared<T>(work: () => Promise<T>): Promise<T>;
+  /** Once all who are inside have left; whoever comes meanwhile waits. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export function createGate(): Gate {
+  const inside = new Set<Promise<unknown>>();
+  let closed: Promise<unknown> = Promise.resolve();
+  return {
+    shared: async (work) => {
+      // Another may have closed it while this one waited.
+      for (let seen: Promise<unknown> | undefined; seen !== closed; ) {
+        seen = closed;
+        await seen;
+      }
+      const done = work();
+      const left: Promise<unknown> = done.then(
+        () => inside.delete(left),
+        () => inside.delete(left),
+      );
+      inside.add(left);
+      return done;
+    },
+    alone: (work) => {
+      const done = closed.then(() => Promise.all(inside)).then(work);
+      closed = done.catch(() => {});
+      return done;
+    },
+  };
+}

@@ -9,7 +9,7 @@ import { AppError } from '../contract/errors.ts';
 import { ifMatchHolds, ifNoneMatchHolds } from '../contract/etag.ts';
 import { moveOver, moveToNew, STAGING_FOLDER } from './file-steps.ts';
 import type { KeyedLocks } from './keyed-locks.ts';
-import { moveNote, removeFolder, removeLeftovers } from './note-moves.ts';
+import { moveFolder, moveNote, removeFolder, removeLeftovers } from './note-moves.ts';
 import { folderOf, nameOf, pathKey } from './note-path.ts';
 import { alreadyThere, isAbsent, notFound, systemCode, withVaultErrors } from './vault-errors.ts';
 import type { Folder, VaultRoot } from './vault-root.ts';
@@ -40,6 +40,9 @@ export interface NoteFiles {
   write(path: string, content: string, precondition?: Precondition): Promise<Written>;
   /** Never over something that is there. */
   move(from: string, to: string): Promise<{ readonly from: string; readonly to: string }>;
+  /** A folder with all that is in it, in one step. */
+  moveFolder(from: string, to: string): Promise<{ readonly from: string; readonly to: string }>;
+  isFolder(path: string): Promise<boolean>;
   createFolder(path: string): Promise<{ readonly created: boolean }>;
   /** Only an empty one. */
   removeFolder(path: string): Promise<void>;
@@ -70,6 +73,12 @@ export function createNoteFiles(options: NoteFilesOptions): NoteFiles {
     write: (path, content, precondition = {}) =>
       locked([path], () => writeNote(options, path, Buffer.from(content), precondition)),
     move: (from, to) => locked([from, to], () => moveNote(root, from, to)),
+    moveFolder: (from, to) => locked([from, to], () => moveFolder(root, from, to)),
+    isFolder: async (path) => {
+      const folder = await root.openFolder(await root.locate(path));
+      await folder?.close();
+      return folder !== undefined;
+    },
     createFolder: (path) =>
       locked([path], async () => {
         const at = await root.locate(path);

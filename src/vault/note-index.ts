@@ -13,10 +13,11 @@ import {
 } from './index-schema.ts';
 import { folderOf, type NoteLookup, resolveTarget } from './link-resolution.ts';
 import { createLastAnswer, encodePages, graphPages, listPages, toGraph, toNotes } from './note-graph.ts';
+import type { Moves } from './note-lookup.ts';
 import { createNoteLookup } from './note-lookup.ts';
 import { createNoteSearch } from './note-search.ts';
 import { createNoteWriter, createTidy } from './note-writer.ts';
-import { planRename } from './rename-plan.ts';
+import { planMoves } from './rename-plan.ts';
 import { drain, type Steps } from './steps.ts';
 import { parseTarget } from './wikilinks.ts';
 
@@ -158,6 +159,8 @@ export interface NoteIndex {
   resolve(target: string, from: string): string | undefined;
   /** What has to be written, and where, so that all links lead where they lead now once `from` is called `to`. */
   renamePlan(from: string, to: string): readonly LinkEdit[];
+  /** The same for many notes at once. */
+  movePlanSteps(moves: Moves): Steps<readonly LinkEdit[]>;
   counts(): { readonly notes: number; readonly links: number; readonly unresolved: number };
   close(): void;
 }
@@ -233,6 +236,7 @@ function createNoteIndex(db: IndexDatabase, file: string): NoteIndex {
     graphSteps,
     tidy: guard(createTidy(db)),
     ...createLinkQueries(db, lookup, guard),
+    movePlanSteps: guardSteps((moves: Moves) => planMoves(db, moves)),
     counts: guard(createCounts(db)),
     close: () => {
       if (db.open) closeIndexDatabase(db);
@@ -286,7 +290,7 @@ function createLinkQueries(
       const { target } = parseTarget(written);
       return target === '' ? from : resolveTarget(target, folderOf(from), lookup);
     }),
-    renamePlan: guard((from, to) => planRename(db, { from, to })),
+    renamePlan: guard((from, to) => (from === to ? [] : drain(planMoves(db, new Map([[from, to]]))))),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What happens to files and folders of a vault as a whole: moved, removed, cleared away. */
 import { lstat, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { AppError } from '../contract/errors.ts';
-import { moveToNew, requireFile, STAGING_FOLDER } from './file-steps.ts';
+import { moveToNew, refuseThere, requireFile, STAGING_FOLDER } from './file-steps.ts';
 import { folderOf, nameOf, pathKey } from './note-path.ts';
 import { isAbsent, notFound, systemCode } from './vault-errors.ts';
 import type { VaultRoot } from './vault-root.ts';
@@ -25,6 +25,41 @@ export async function moveNote(
       else await moveToNew(fromAt, toAt, to);
       await target.sync();
       await source.sync();
+    } finally {
+      await target.close();
+    }
+    return { from, to };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Never over something that is there, but for an empty folder that is made in this very moment. */
+export async function moveFolder(
+  root: VaultRoot,
+  givenFrom: string,
+  givenTo: string,
+): Promise<{ readonly from: string; readonly to: string }> {
+  const from = await root.locate(givenFrom);
+  const isOtherSpelling = pathKey(givenFrom) === pathKey(givenTo);
+  const to = isOtherSpelling ? givenTo.normalize('NFC') : await root.locate(givenTo);
+  if (pathKey(to).startsWith(`${pathKey(from)}/`)) {
+    throw new AppError('vault.path_invalid', `The folder "${from}" cannot be moved into itself`);
+  }
+  const source = await root.openFolder(folderOf(from));
+  if (source === undefined) throw notFound(from);
+  try {
+    const target = await root.ensureFolder(folderOf(to));
+    try {
+      const [fromAt, toAt] = [source.at(nameOf(from)), target.at(nameOf(to))];
+      if (from === to) return { from, to };
+      if (!isOtherSpelling || !(await isSameFile(fromAt, toAt))) await refuseThere(toAt, to);
+      await rename(fromAt, toAt);
+      await target.sync();
+      await source.sync();
+    } catch (cause) {
+      if (systemCode(cause) === 'ENOENT') throw notFound(from);
+      throw cause;
     } finally {
       await target.close();
     }

@@ -23,25 +23,7 @@ interface Ranked {
 export function createNoteSearch(
   db: IndexDatabase,
 ): (query: string, options: { readonly limit: number }) => Steps<readonly SearchHit[]> {
-  const ranked = db.prepare<[string, number], Ranked>(
-    `SELECT id, rank FROM
-       (SELECT rowid AS id, rank FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ${RANKED_MAX})
-     ORDER BY rank LIMIT ?`,
-  );
-  const snippet = db
-    .prepare<[string, number], string>(
-      `SELECT snippet(words, 3, '', '', '…', ${SNIPPET_WORDS}) FROM words WHERE words MATCH ? AND rowid = ?`,
-    )
-    .pluck();
-  const body = db
-    .prepare<[number], string>(`SELECT substr(body, 1, ${SNIPPET_CHARS_MAX}) FROM words WHERE rowid = ?`)
-    .pluck();
-  const named = db
-    .prepare<[string, number], number>(
-      'SELECT id FROM notes WHERE instr(name, ?) > 0 ORDER BY length(name), name, path LIMIT ?',
-    )
-    .pluck();
-  const summary = db.prepare<[number], string>('SELECT summary FROM notes WHERE id = ?').pluck();
+  const { ranked, snippet, body, named, summary } = prepareStatements(db);
 
   /** None where the note went in between two steps. */
   function toHit(id: number, score: number, toSnippet: (id: number) => string): readonly SearchHit[] {
@@ -86,6 +68,29 @@ export function createNoteSearch(
     }
     return hits;
   };
+}
+
+function prepareStatements(db: IndexDatabase) {
+  const ranked = db.prepare<[string, number], Ranked>(
+    `SELECT id, rank FROM
+       (SELECT rowid AS id, rank FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ${RANKED_MAX})
+     ORDER BY rank LIMIT ?`,
+  );
+  const snippet = db
+    .prepare<[string, number], string>(
+      `SELECT snippet(words, 3, '', '', '…', ${SNIPPET_WORDS}) FROM words WHERE words MATCH ? AND rowid = ?`,
+    )
+    .pluck();
+  const body = db
+    .prepare<[number], string>(`SELECT substr(body, 1, ${SNIPPET_CHARS_MAX}) FROM words WHERE rowid = ?`)
+    .pluck();
+  const named = db
+    .prepare<[string, number], number>(
+      'SELECT id FROM notes WHERE instr(name, ?) > 0 ORDER BY length(name), name, path LIMIT ?',
+    )
+    .pluck();
+  const summary = db.prepare<[number], string>('SELECT summary FROM notes WHERE id = ?').pluck();
+  return { ranked, snippet, body, named, summary };
 }
 
 function longestFirst(query: string): readonly string[] {

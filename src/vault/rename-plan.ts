@@ -1,6 +1,6 @@
 /**
- * Which links have to be written anew when a note gets another path: those to it, its own relative ones, and links to
- * other notes that would suddenly lead to it. Links that lead nowhere stay as they are.
+ * Which links have to be written anew when notes get other paths: those to them, their own relative ones, and links to
+ * other notes that would suddenly lead to them. Links that lead nowhere stay as they are.
  */
 import type { IndexDatabase } from './index-schema.ts';
 import {
@@ -12,7 +12,9 @@ import {
   targetFor,
 } from './link-resolution.ts';
 import type { LinkEdit, LinkKind, LinkReplacement } from './note-index.ts';
-import { createLookupAfter, type Rename } from './note-lookup.ts';
+import { createLookupAfter, type Moves } from './note-lookup.ts';
+import { toSort } from './note-writer.ts';
+import type { Steps } from './steps.ts';
 
 interface LinkRow {
   readonly source: string;
@@ -20,28 +22,20 @@ interface LinkRow {
   readonly target: string;
   readonly written: string;
   readonly path: string;
+  readonly name: string;
 }
 
-export function planRename(db: IndexDatabase, rename: Rename): readonly LinkEdit[] {
-  const { from, to } = rename;
-  if (from === to) return [];
-  const after = createLookupAfter(db, rename);
-  const links = db
-    .prepare<[string, string, string], LinkRow>(
-      `WITH concerned AS (
-         SELECT note, kind, target, written, leads_to FROM links WHERE name <> '' AND name IN (?, ?)
-         UNION
-         SELECT note, kind, target, written, leads_to FROM links
-         WHERE name <> '' AND note = (SELECT id FROM notes WHERE path = ?))
-       SELECT source.path AS source, kind, target, written, led.path AS path
-       FROM concerned JOIN notes AS source ON source.id = note JOIN notes AS led ON led.id = leads_to
-       ORDER BY source.sort`,
-    )
-    .all(nameKey(from), nameKey(to), from);
+const LINKS = `
+  SELECT source.path AS source, kind, target, written, links.name AS name, led.path AS path
+  FROM links JOIN notes AS source ON source.id = note JOIN notes AS led ON led.id = leads_to`;
+
+export function* planMoves(db: IndexDatabase, moves: Moves): Steps<readonly LinkEdit[]> {
+  const after = createLookupAfter(db, moves);
   const edits = new Map<string, LinkReplacement[]>();
-  for (const link of links) {
-    const source = link.source === from ? to : link.source;
-    const wanted = link.path === from ? to : link.path;
+  for (const link of yield* concernedBy(db, moves)) {
+    const source = moves.get(link.source) ?? link.source;
+    const wanted = moves.get(link.path) ?? link.path;
+    yield;
     if (resolveTarget(link.target, folderOf(source), after) === wanted) continue;
     const replacement = replace(link, wanted, folderOf(source), after);
     if (replacement === undefined) continue;
@@ -49,7 +43,25 @@ export function planRename(db: IndexDatabase, rename: Rename): readonly LinkEdit
     if (known === undefined) edits.set(source, [replacement]);
     else known.push(replacement);
   }
-  return [...edits].map(([path, replacements]) => ({ path, replacements }));
+  const sorted = [...edits].sort(([a], [b]) => (toSort(a) < toSort(b) ? -1 : 1));
+  return sorted.map(([path, replacements]) => ({ path, replacements }));
+}
+
+/** Links that carry the name of a note that moves, and all in such a note. */
+function* concernedBy(db: IndexDatabase, moves: Moves): Steps<readonly LinkRow[]> {
+  const named = db.prepare<[string], LinkRow>(`${LINKS} WHERE links.name = ? AND links.name <> ''`);
+  const within = db.prepare<[string], LinkRow>(`${LINKS} WHERE links.name <> '' AND source.path = ?`);
+  const names = new Set([...moves].flat().map(nameKey));
+  const found: LinkRow[] = [];
+  for (const name of names) {
+    found.push(...named.all(name));
+    yield;
+  }
+  for (const path of moves.keys()) {
+    found.push(...within.all(path).filter(({ name }) => !names.has(name)));
+    yield;
+  }
+  return found;
 }
 
 function replace(

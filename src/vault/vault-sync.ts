@@ -37,6 +37,8 @@ export interface VaultSync {
   isReady(): boolean;
   /** Resolves when it does, or with false when that takes longer. */
   ready(timeoutMs: number): Promise<boolean>;
+  /** Resolves when nothing is left to look at, or with false when that takes longer. */
+  caughtUp(timeoutMs: number): Promise<boolean>;
   /** What we wrote ourselves, applied at once. */
   apply(changes: readonly NoteChange[]): void;
   /** Something there may have changed. */
@@ -116,7 +118,11 @@ class Sync implements VaultSync {
   }
 
   async ready(timeoutMs: number): Promise<boolean> {
-    if (this.#isReady || this.#isClosed) return this.#isReady;
+    return this.#isReady || this.#isClosed ? this.#isReady : this.caughtUp(timeoutMs);
+  }
+
+  async caughtUp(timeoutMs: number): Promise<boolean> {
+    if (!this.#hasWork() && this.#running === undefined) return this.#isReady;
     const { clock } = this.#options;
     await new Promise<void>((resolve) => {
       const timer = clock.setTimeout(resolve, timeoutMs);
@@ -125,7 +131,7 @@ class Sync implements VaultSync {
         resolve();
       });
     });
-    return this.#isReady;
+    return this.#isReady && !this.#hasWork();
   }
 
   apply(changes: readonly NoteChange[]): void {

@@ -10,12 +10,11 @@ import type { Clock, TimerHandle } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
 import type { Log } from '../logging/log.ts';
-import { createKeyedLocks } from './keyed-locks.ts';
+import { createGate, createKeyedLocks } from './keyed-locks.ts';
 import { createNoteFiles, type NoteFile, type NoteFiles, type Precondition, toText } from './note-files.ts';
 import {
   type IndexAnswer,
   isCorrupt,
-  type LinkEdit,
   type ListOptions,
   type NoteChange,
   type NoteIndex,
@@ -23,9 +22,9 @@ import {
 } from './note-index.ts';
 import { isNoteName, toNotePath } from './note-path.ts';
 import { parseNote, wikilinkTexts } from './parse-note.ts';
-import { rewriteLinks } from './rewrite-links.ts';
 import { inSteps, type Steps } from './steps.ts';
 import { createTrash, type Trash } from './trash.ts';
+import { type Movers, moveFolder, moveNote, type Wanted } from './vault-moves.ts';
 import { createVaultRoot, type VaultRoot } from './vault-root.ts';
 import { scanVault } from './vault-scan.ts';
 import { createVaultSync, type VaultSync } from './vault-sync.ts';
@@ -49,15 +48,13 @@ export interface VaultOptions {
 
 /** What requests wait for an index that has just been opened before they are answered what there is. */
 const WAIT_MS = 1_000;
-/** The same for a rename, which would miss links. */
-const RENAME_WAIT_MS = 10_000;
 const DAY_MS = 86_400_000;
 const EXPIRE_EVERY_MS = 6 * 3_600_000;
 const LEFTOVER_MS = 3_600_000;
-/** How often a note that somebody else writes meanwhile is tried again for its links. */
-const REWRITE_TRIES = 3;
 /** Of a question that takes several turns of the event loop, in which the index may begin anew. */
 const QUESTION_TRIES = 3;
+const HOLDS_AGENT =
+  'This path is not possible: the vault holds the directory of its agent, so only *.md is served';
 const INDEXING = Buffer.from(',"indexing":true}');
 
 export type Vault = ReturnType<typeof createVault>;
@@ -72,6 +69,8 @@ class OpenVault {
   readonly #files: NoteFiles;
   readonly #trash: Trash;
   readonly #answers = createKeyedLocks();
+  readonly #gate = createGate();
+  readonly #movers: Movers;
   /** Tells versions of this index from those of an earlier one. */
   readonly #era = randomBytes(6).toString('hex');
   #sync: VaultSync | undefined;
@@ -87,6 +86,16 @@ class OpenVault {
     const { noteBytes, clock } = options;
     this.#files = createNoteFiles({ root: this.#root, locks, noteBytes });
     this.#trash = createTrash({ root: this.#root, locks, wallMs: clock.wallMs, read: this.#files.read });
+    this.#movers = {
+      ...{ root: this.#root, files: this.#files, gate: this.#gate, onChange: options.onChange },
+      sync: () => this.#opened(),
+      plan: (sync, moves) => this.#askSlowly(sync, (index) => index.movePlanSteps(moves)),
+      notesIn: async (sync, folder) =>
+        this.#ask(sync, (index) => index.list({ folder, limit: Number.MAX_SAFE_INTEGER })),
+      write: (path, content, guard) => this.write(path, content, guard),
+      gone: (path) => this.#wrote([{ kind: 'delete', path }]),
+      came: (path) => this.#cameTo(path),
+    };
     this.#expiry = clock.setTimeout(() => void this.#expire(), LEFTOVER_MS / 60);
   }
 
@@ -149,7 +158,11 @@ class OpenVault {
     };
   }
 
-  async write(given: string, content: string, precondition: Precondition = {}) {
+  write(given: string, content: string, precondition: Precondition = {}) {
+    return this.#gate.shared(() => this.#write(given, content, precondition));
+  }
+
+  async #write(given: string, content: string, precondition: Precondition) {
     const { path, etag, mtimeMs, size, change } = await this.#files.write(
       await this.#checked(given),
       content,
@@ -162,32 +175,22 @@ class OpenVault {
     return { ok: true as const, path, etag, created: change === 'created', modified: mtimeMs / 1000 };
   }
 
-  async remove(given: string, precondition: Precondition = {}): Promise<{ trashId: string }> {
-    const { id, path } = await this.#trash.add(await this.#checked(given), precondition);
-    this.#wrote([{ kind: 'delete', path }]);
-    this.#options.onChange('deleted', path);
-    return { trashId: id };
+  remove(given: string, precondition: Precondition = {}): Promise<{ trashId: string }> {
+    return this.#gate.shared(async () => {
+      const { id, path } = await this.#trash.add(await this.#checked(given), precondition);
+      this.#wrote([{ kind: 'delete', path }]);
+      this.#options.onChange('deleted', path);
+      return { trashId: id };
+    });
   }
 
-  async rename(givenFrom: string, givenTo: string, updateLinks: boolean) {
-    const [wantedFrom, wantedTo] = [await this.#checked(givenFrom), await this.#checked(givenTo)];
-    const sync = this.#opened();
-    if (updateLinks && !(await sync.ready(RENAME_WAIT_MS))) {
-      const message =
-        'The links of the vault are still being read, and would be missed: try again in a moment';
-      throw new AppError('vault.unavailable', message);
-    }
-    const from = await this.#root.locate(wantedFrom);
-    const to = await this.#locateNew(wantedFrom, wantedTo);
-    const planned = updateLinks ? this.#ask(sync, (index) => index.renamePlan(from, to)) : [];
-    const moved = await this.#files.move(wantedFrom, wantedTo);
-    this.#wrote([{ kind: 'delete', path: moved.from }]);
-    await this.#cameTo(moved.to);
-    this.#options.onChange('deleted', moved.from);
-    this.#options.onChange('created', moved.to);
-    const [updated, failed]: [string[], string[]] = [[], []];
-    for (const edit of planned) ((await this.#rewrite(edit)) ? updated : failed).push(edit.path);
-    return { ok: true as const, from: moved.from, path: moved.to, updated, failed };
+  /** A note, or a folder with all that is in it. */
+  async rename(from: string, to: string, updateLinks: boolean) {
+    const wanted: Wanted = { from: toNotePath(from), to: toNotePath(to), updateLinks };
+    if (!(await this.#files.isFolder(wanted.from)))
+      return moveNote(this.#movers, await this.#checkedMove(wanted));
+    if (!(await this.#holdsAgent())) return moveFolder(this.#movers, wanted);
+    throw new AppError('vault.path_invalid', HOLDS_AGENT);
   }
 
   async folders(limit: number): Promise<string[]> {
@@ -220,14 +223,14 @@ class OpenVault {
     };
   }
 
-  async restore(id: string, given?: string): Promise<{ path: string }> {
-    const { path } = await this.#trash.restore(
-      id,
-      given === undefined ? undefined : await this.#checked(given),
-    );
-    await this.#cameTo(path);
-    this.#options.onChange('created', path);
-    return { path };
+  restore(id: string, given?: string): Promise<{ path: string }> {
+    return this.#gate.shared(async () => {
+      const to = given === undefined ? undefined : await this.#checked(given);
+      const { path } = await this.#trash.restore(id, to);
+      await this.#cameTo(path);
+      this.#options.onChange('created', path);
+      return { path };
+    });
   }
 
   async close(): Promise<void> {
@@ -240,9 +243,7 @@ class OpenVault {
   async #checked(given: string): Promise<string> {
     const path = toNotePath(given);
     if (isNoteName(path) || !(await this.#holdsAgent())) return path;
-    const message =
-      'This path is not possible: the vault holds the directory of its agent, so only *.md is served';
-    throw new AppError('vault.path_invalid', message);
+    throw new AppError('vault.path_invalid', HOLDS_AGENT);
   }
 
   async #holdsAgent(): Promise<boolean> {
@@ -338,26 +339,8 @@ class OpenVault {
     }
   }
 
-  async #locateNew(from: string, to: string): Promise<string> {
-    const at = await this.#root.locate(to);
-    return at.toLowerCase() === from.toLowerCase() ? to.normalize('NFC') : at;
-  }
-
-  /** False: it could not be read as text, or somebody else keeps writing it. */
-  async #rewrite({ path, replacements }: LinkEdit): Promise<boolean> {
-    for (let tries = 0; tries < REWRITE_TRIES; tries += 1) {
-      try {
-        const note = await this.#files.read(path);
-        const { text, isExact } = toText(note.bytes);
-        if (!isExact) return false;
-        await this.write(path, rewriteLinks(text, replacements), { ifMatch: `"${note.etag}"` });
-        return true;
-      } catch (error) {
-        if (!AppError.is(error)) throw error;
-        if (error.code !== 'vault.conflict') return false;
-      }
-    }
-    return false;
+  async #checkedMove({ from, to, updateLinks }: Wanted): Promise<Wanted> {
+    return { from: await this.#checked(from), to: await this.#checked(to), updateLinks };
   }
 
   async #expire(): Promise<void> {

@@ -91,6 +91,14 @@ test('a rename changes the links to the note', async (t) => {
     /links changed in 1 notes/,
   );
   assert.equal(await readFile(join(root, 'b.md'), 'utf8'), '[[c]]');
+  await call('vault_write', { path: 'f/d.md', content: '' });
+  await call('vault_write', {
+    path: 'b.md',
+    content: '[[f/d]]',
+    etag: etagOf(await call('vault_read', { path: 'b.md' })),
+  });
+  await call('vault_rename', { path: 'f', new_path: 'g' });
+  assert.equal(await readFile(join(root, 'b.md'), 'utf8'), '[[d]]');
 });
 
 test('no path leads out of the vault', async (t) => {

@@ -271,6 +271,56 @@ test('a search takes anything for words, and nothing for none', async (t) => {
   }
 });
 
+test('a folder is renamed with all that is in it, and links lead where they led', async (t) => {
+  const { put, get, ask } = await serve(t);
+  const rename = (from: string, to: string) => ask('/rename', { method: 'POST', json: { from, to } });
+  await put('old/in/a.md', 'needle [[old/b]] [x](../b.md) [[./c]]');
+  await put('old/in/c.md', 'c');
+  await put('old/b.md', 'b');
+  await put('old/plan.txt', 'no note');
+  await put('other/b.md', 'other b');
+  await put('links.md', '[[old/in/a|A]] [[b]] [[other/b]] [[c]]');
+  const before = (await get('/graph')).body.edges as readonly { source: string; target: string }[];
+  const { status, body } = await rename('old', 'deep/new');
+  assert.equal(status, 200);
+  assert.deepEqual([body.from, body.path, body.failed], ['old', 'deep/new', []]);
+  const { body: list } = await get('/notes');
+  assert.deepEqual(
+    list.notes.map(({ path }: { path: string }) => path),
+    ['deep/new/b.md', 'deep/new/in/a.md', 'deep/new/in/c.md', 'links.md', 'other/b.md'],
+  );
+  assert.equal((await get('/notes/deep/new/plan.txt')).body.content, 'no note');
+  assert.equal((await get('/search?q=needle')).body.results[0]?.path, 'deep/new/in/a.md');
+  const moved = (path: string) => (path.startsWith('old/') ? `deep/new/${path.slice(4)}` : path);
+  const pairs = (edges: readonly { readonly source: string; readonly target: string }[]) =>
+    edges.map(({ source, target }) => `${source} > ${target}`).sort();
+  assert.deepEqual(
+    pairs((await get('/graph')).body.edges),
+    pairs(before.map(({ source, target }) => ({ source: moved(source), target: moved(target) }))),
+  );
+  assert.deepEqual((await get('/graph')).body.unresolved, []);
+  for (const [from, to, code] of [
+    ['deep', 'deep/new/in', 400],
+    ['deep/new', 'other', 409],
+    ['none', 'x', 404],
+    ['deep/new', '../out', 400],
+    ['.trash', 'x', 400],
+  ] as const)
+    assert.equal((await rename(from, to)).status, code, `${from} to ${to}`);
+});
+
+test('notes that are written into a folder while it moves are where it went or where it was, and listed there', async (t) => {
+  const { put, get, ask, dir } = await serve(t);
+  await put('one/a.md', 'x');
+  const writes = Array.from({ length: 20 }, (_, at) => put(`one/n${at}.md`, `text ${at}`));
+  const moved = await ask('/rename', { method: 'POST', json: { from: 'one', to: 'two' } });
+  assert.equal(moved.status, 200);
+  await Promise.all(writes);
+  const listed = (await get('/notes')).body.notes.map(({ path }: { path: string }) => path);
+  assert.equal(listed.length, 21);
+  for (const path of listed) assert.equal((await get(`/notes/${path}`)).status, 200, `${dir}: ${path}`);
+});
+
 test('rename, folders, trash and restore go over REST', async (t) => {
   const { put, get, ask, changes } = await serve(t);
   await put('a.md', 'x');

@@ -71,7 +71,7 @@ export const VAULT_ROUTES = defineRoutes({
   renameNote: {
     method: 'POST',
     path: '/api/vault/rename',
-    summary: 'Rename or move a note, and write the links of other notes anew',
+    summary: 'Rename or move a note or a folder, and write the links of other notes anew',
     auth: 'token',
     body: true,
     errors: ['vault.path_invalid', 'vault.not_found', 'vault.exists', ...VAULT],
