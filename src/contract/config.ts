@@ -73,6 +73,7 @@ const model = section({
   fallbacks: textList('a list of models such as openai:gpt-4.1').nullish(),
   retries: whole(0, 10).nullish(),
   timeout_ms: whole(1, STALL_MS_MAX).nullish(),
+  progress_timeout_ms: whole(1).nullish(),
   /** Time the echo model waits before each token. */
   delay_ms: whole(0).nullish(),
 });

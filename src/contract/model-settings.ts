@@ -22,6 +22,8 @@ export interface ModelSettings {
   readonly channels: Readonly<Record<string, string>>;
   /** Time without a byte from the provider after which a call is given up, in milliseconds. */
   readonly stallMs: number;
+  /** Time without a piece of an answer, whatever else comes, after which it is given up, in milliseconds. */
+  readonly progressMs: number;
   readonly retry: RetrySettings;
   /** What was written and cannot mean any model, each as a sentence with the mend. */
   readonly doubts: readonly string[];
@@ -78,6 +80,8 @@ export const DEFAULT_RETRY: RetrySettings = {
 /** Node's own HTTP client gives up after 300 s of silence, so more than that would be a promise nobody keeps. */
 export const STALL_MS_MAX = 290_000;
 export const DEFAULT_STALL_MS = 240_000;
+/** Longer than a queue of a provider, or a model that thinks without a word, takes on a bad day. */
+export const DEFAULT_PROGRESS_MS = 600_000;
 
 /** Calls nothing; a base to spread. */
 export const ECHO_SETTINGS: ModelSettings = {
@@ -92,6 +96,7 @@ export const ECHO_SETTINGS: ModelSettings = {
   dailyBudget: 0,
   channels: {},
   stallMs: DEFAULT_STALL_MS,
+  progressMs: DEFAULT_PROGRESS_MS,
   retry: DEFAULT_RETRY,
   doubts: [],
 };

@@ -93,7 +93,8 @@ async function* callWithRetries(
   seen: { output: boolean },
 ): AsyncGenerator<StreamPart, void> {
   const { settings, clock, hooks, caller } = context;
-  const options = { stallMs: settings.stallMs, clock, caller };
+  const { stallMs, progressMs } = settings;
+  const options = { stallMs, progressMs, clock, caller };
   for (let attempt = 0; ; attempt++) {
     try {
       for await (const part of callOnce(target, request, options)) {

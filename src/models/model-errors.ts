@@ -57,6 +57,14 @@ export function isDefect(error: unknown): boolean {
   return !causes(error).some(({ code, message }) => code !== undefined || CONNECTION.test(message ?? ''));
 }
 
+/** The provider has made no progress for too long. */
+export function stalled(missed: 'bytes' | 'answer', target: CallTarget): AppError {
+  if (missed === 'bytes') return modelError('model.timeout', target);
+  const { provider, model, label } = target;
+  const message = `${label} gave signs of life, and nothing of an answer for too long. Try again, or raise model.progress_timeout_ms.`;
+  return new AppError('model.timeout', message, { details: { provider, model } });
+}
+
 interface Facts {
   readonly said?: string | undefined;
   readonly status?: number | undefined;

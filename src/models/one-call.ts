@@ -8,7 +8,7 @@ import type { AppError, ErrorCode } from '../contract/errors.ts';
 import type { CallTarget } from './call-target.ts';
 import { UNKNOWN_USAGE, usageInChunk, usageOf } from './call-usage.ts';
 import { CALL_OPTIONS, type LanguageModels } from './language-model.ts';
-import { classifyFailure, isDefect, modelError } from './model-errors.ts';
+import { classifyFailure, isDefect, modelError, stalled } from './model-errors.ts';
 import type { ProgressWatch, ProgressWatcher } from './progress-watch.ts';
 import { type AnswerShape, type ShapePart, toPrompt, toTools, wantsReasoning } from './prompt.ts';
 import type { FinishReason, ModelRequest, StreamPart, TokenUsage } from './provider.ts';
@@ -22,6 +22,7 @@ export interface Caller {
 export interface OneCallOptions {
   readonly caller: Caller;
   readonly stallMs: number;
+  readonly progressMs: number;
   readonly clock: Clock;
   readonly purpose?: 'classifier';
 }
@@ -34,8 +35,8 @@ export async function* callOnce(
   options: OneCallOptions,
 ): AsyncGenerator<StreamPart, void> {
   const { signal } = request;
-  const { caller, stallMs, clock } = options;
-  const watch = caller.watcher.watch({ signal, stallMs, clock });
+  const { caller, stallMs, progressMs, clock } = options;
+  const watch = caller.watcher.watch({ signal, stallMs, progressMs, clock });
   const answer = new Answer(target);
   const usage = (failed?: ErrorCode): StreamPart => ({
     type: 'usage',
@@ -47,10 +48,13 @@ export async function* callOnce(
   let isRead = false;
   try {
     for await (const part of await openStream(target, request, caller, watch)) {
+      if (isPiece(part)) watch.progressed();
       const ours = answer.take(part);
       if (ours === undefined) continue;
       yield ours;
       watch.spoke();
+      // However long it took whoever is told.
+      watch.progressed();
     }
     isRead = true;
     const finish = answer.finish();
@@ -61,15 +65,33 @@ export async function* callOnce(
       yield usage('turn.cancelled');
       throw signal.reason;
     }
-    if (!watch.isStalled() && isDefect(error)) {
+    const missed = watch.missed();
+    if (missed === undefined && isDefect(error)) {
       yield usage('internal');
       throw error;
     }
-    const failure = watch.isStalled() ? modelError('model.timeout', target) : classifyFailure(error, target);
+    const failure = missed === undefined ? classifyFailure(error, target) : stalled(missed, target);
     yield usage(failure.code);
     throw failure;
   } finally {
     watch.end(isRead ? 'leave' : 'close');
+  }
+}
+
+/** Not an empty delta: what says nothing for ever is a sign of life at best. */
+function isPiece(part: LanguageModelV3StreamPart): boolean {
+  switch (part.type) {
+    case 'text-delta':
+    case 'reasoning-delta':
+    case 'tool-input-delta':
+      return part.delta !== '';
+    case 'tool-input-start':
+    case 'tool-call':
+    case 'file':
+    case 'source':
+      return true;
+    default:
+      return false;
   }
 }
 

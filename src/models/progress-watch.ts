@@ -1,15 +1,20 @@
 /**
- * One HTTP call that ends when nobody wants its answer any more, and when its provider has not sent a byte for too long.
- * Bytes and not parts are counted: a model that thinks sends pings.
+ * One HTTP call that ends when nobody wants its answer any more, and when its provider makes no progress: it has sent not
+ * a byte for too long, or nothing but signs of life for much too long. A model that thinks sends pings, and a provider
+ * where the call waits in a queue does; a proxy that lost the model behind it would send them for ever.
  */
 import { type Clock, systemClock, type TimerHandle } from '../contract/clock.ts';
 import { BodyTurns, paceBody } from './paced-body.ts';
 
+export type Missed = 'bytes' | 'answer';
+
 export interface ProgressWatch {
   /** Of the HTTP request: by it the bytes are counted for this watch. */
   readonly signal: AbortSignal;
-  /** It was ended for silence. */
-  isStalled(): boolean;
+  /** What it was ended for the lack of: any byte at all, or a piece of an answer. */
+  missed(): Missed | undefined;
+  /** A piece of the answer has come, also one that nobody is shown. */
+  progressed(): void;
   /** The answer has begun: what follows may wait behind others' beginnings. */
   spoke(): void;
   /** No longer watched. `close`: the connection is closed, whatever is still to come. */
@@ -19,7 +24,10 @@ export interface ProgressWatch {
 export interface WatchOptions {
   /** Of whoever wants the answer. */
   readonly signal: AbortSignal;
+  /** Without a byte. */
   readonly stallMs: number;
+  /** Without a piece of an answer. */
+  readonly progressMs: number;
   readonly clock: Clock;
 }
 
@@ -46,19 +54,21 @@ interface WatchedCall {
 }
 
 function watchProgress(
-  { signal, stallMs, clock }: WatchOptions,
+  { signal, stallMs, progressMs, clock }: WatchOptions,
   calls: WeakMap<AbortSignal, WatchedCall>,
 ): ProgressWatch {
   const controller = new AbortController();
   let lastMs = clock.monotonicMs();
-  let isStalled = false;
+  let lastPieceMs = lastMs;
+  let missed: Missed | undefined;
   let timer: TimerHandle;
   const onAbort = () => controller.abort(signal.reason);
   const look = () => {
-    const leftMs = lastMs + stallMs - clock.monotonicMs();
+    const [silentAtMs, idleAtMs] = [lastMs + stallMs, lastPieceMs + progressMs];
+    const leftMs = Math.min(silentAtMs, idleAtMs) - clock.monotonicMs();
     if (leftMs > 0) timer = clock.setTimeout(look, leftMs);
     else {
-      isStalled = true;
+      missed = silentAtMs <= idleAtMs ? 'bytes' : 'answer';
       controller.abort(new Error('no progress'));
     }
   };
@@ -67,12 +77,15 @@ function watchProgress(
   };
   const call: WatchedCall = { touch, hasSpoken: false };
   calls.set(controller.signal, call);
-  timer = clock.setTimeout(look, stallMs);
+  timer = clock.setTimeout(look, Math.min(stallMs, progressMs));
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
   return {
     signal: controller.signal,
-    isStalled: () => isStalled,
+    missed: () => missed,
+    progressed: () => {
+      lastPieceMs = clock.monotonicMs();
+    },
     spoke: () => {
       call.hasSpoken = true;
     },

@@ -18,6 +18,8 @@ const LITTLE = 0.2;
 const NEARLY_NOTHING = 0.05;
 const JUDGED_CHARS = 500;
 const CLASSIFIER_STALL_MS = 20_000;
+/** In a queue, or in thought, for longer than this it costs more time than its choice saves. */
+const CLASSIFIER_PROGRESS_MS = 60_000;
 const REMEMBERED_TURNS = 1_000;
 
 /** For images that the chosen one cannot see: rather one that can do more than one that can do less. */
@@ -95,16 +97,18 @@ async function* askClassifier(
   { settings, clock, hooks, caller }: CallContext,
 ): AsyncGenerator<StreamPart, Tier> {
   const stallMs = Math.min(settings.stallMs, CLASSIFIER_STALL_MS);
+  const progressMs = Math.min(settings.progressMs, CLASSIFIER_PROGRESS_MS);
   const question: ModelRequest = {
     model: classifier,
     system: INSTRUCTIONS,
     messages: [{ role: 'user', text }],
     signal,
   };
+  const options = { stallMs, progressMs, clock, caller, purpose: 'classifier' } as const;
   let reply = '';
   try {
     const target = targetOf(classifier, settings);
-    for await (const part of callOnce(target, question, { stallMs, clock, caller, purpose: 'classifier' })) {
+    for await (const part of callOnce(target, question, options)) {
       if (part.type === 'text') reply += part.delta;
       else if (part.type === 'usage') yield part;
     }

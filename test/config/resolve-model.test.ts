@@ -222,3 +222,10 @@ test('odd entries of providers are read for what they say, and harm nothing', ()
   ]);
   assert.equal(Object.hasOwn(providers, 'claude-cli'), false);
 });
+
+test('a call waits for any byte and for a piece of its answer as long as is said, or four and ten minutes', () => {
+  const timesOf = ({ stallMs, progressMs }: ModelSettings) => [stallMs, progressMs];
+  assert.deepEqual(timesOf(resolved({})), [240_000, 600_000]);
+  const model = { timeout_ms: 5_000, progress_timeout_ms: 3_600_000 };
+  assert.deepEqual(timesOf(resolved({ model })), [5_000, 3_600_000]);
+});

@@ -243,21 +243,77 @@ describe('silence', () => {
       beginStream(response);
     };
     const watcher = createProgressWatcher();
-    const watch = watcher.watch({ signal: new AbortController().signal, stallMs: 5_000, clock });
+    const watch = watcher.watch({
+      signal: new AbortController().signal,
+      stallMs: 5_000,
+      progressMs: 60_000,
+      clock,
+    });
     const { body } = await watcher.fetch(`${double.url}/raw`, { signal: watch.signal });
     const reader = body?.getReader() ?? assert.fail();
     for (let ping = 0; ping < 5; ping++) {
       await reader.read();
       clock.advance(4_000);
-      assert.equal(watch.isStalled(), false);
+      assert.equal(watch.missed(), undefined);
       current?.write(': ping\n\n');
     }
     clock.advance(5_000);
-    assert.equal(watch.isStalled(), true);
+    assert.equal(watch.missed(), 'bytes');
     await assert.rejects(async () => {
       for (;;) await reader.read();
     });
   });
+
+  test('that signs of life fill lasts longer, but not for ever', () => {
+    const clock = createTestClock();
+    const { signal } = new AbortController();
+    const times = { stallMs: 5_000, progressMs: 60_000, clock };
+    const watch = createProgressWatcher().watch({ signal, ...times, stallMs: 300_000 });
+    clock.advance(59_000);
+    watch.progressed();
+    clock.advance(59_000);
+    assert.equal(watch.missed(), undefined);
+    clock.advance(1_000);
+    assert.equal(watch.missed(), 'answer');
+    assert.ok(watch.signal.aborted);
+    const silent = createProgressWatcher().watch({ signal, ...times });
+    clock.advance(5_000);
+    assert.equal(silent.missed(), 'bytes');
+  });
+
+  for (const [what, alive] of [
+    ['comments', ': OPENROUTER PROCESSING\n\n'],
+    ['empty pieces', `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: '' } }] })}\n\n`],
+  ] as const) {
+    test(`is broken by ${what} for a while only: then another model is asked`, async () => {
+      double.onMessage('hello', { content: ANSWER });
+      const events = new EventEmitter();
+      const closed = once(events, 'closed');
+      const clock = createTestClock();
+      handleRaw = (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        const tell = () => {
+          if (response.destroyed) return;
+          response.write(alive);
+          clock.advance(1_000);
+          setImmediate(tell);
+        };
+        response.on('close', () => events.emit('closed'));
+        tell();
+      };
+      const over = { stallMs: 100_000_000, progressMs: 600_000, fallbacks: [SECOND] };
+      const { parts, error } = await collect(modelOf(over, clock).stream(ask('raw:m', 'hello')));
+      assert.equal(error, undefined);
+      assert.equal(textOf(parts), ANSWER);
+      assert.deepEqual(failedOf(parts), [
+        ['raw:m', 'model.timeout'],
+        [SECOND, undefined],
+      ]);
+      const told = notes.find(({ event }) => event === 'model.fallback')?.fields.error;
+      assert.match(String(told), /model\.progress_timeout_ms/);
+      await closed;
+    });
+  }
 });
 
 describe('stop', () => {

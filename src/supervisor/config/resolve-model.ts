@@ -5,6 +5,7 @@
 import type { Config } from '../../contract/config.ts';
 import { enabledModels, findModel } from '../../contract/find-model.ts';
 import {
+  DEFAULT_PROGRESS_MS,
   DEFAULT_RETRY,
   DEFAULT_STALL_MS,
   type ModelEntry,
@@ -45,6 +46,7 @@ export function resolveModel(config: Config, env: Env): ModelSettings {
     dailyBudget: section.daily_budget ?? 0,
     channels: resolveChannels(config.channels, providers, idOf),
     stallMs: section.timeout_ms ?? DEFAULT_STALL_MS,
+    progressMs: section.progress_timeout_ms ?? DEFAULT_PROGRESS_MS,
     retry: { ...DEFAULT_RETRY, count: section.retries ?? DEFAULT_RETRY.count },
     doubts,
   };
