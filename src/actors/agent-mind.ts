@@ -55,6 +55,8 @@ export interface AgentMind extends Mind {
   cutMemory(clientKey: string, sessionId: SessionId | undefined, turnId: number): void;
   /** What is written with the outcome of a turn that nobody goes on with. */
   interruptedMemory(turn: Turn): (() => void) | undefined;
+  /** A turn of this session is for one request alone, which is gone when the agent starts. */
+  isLostWithRequest(sessionId: SessionId): boolean;
   /** Before the first turn. */
   surround(surroundings: MindSurroundings): void;
   stop(): void;
@@ -111,6 +113,7 @@ export function createAgentMind(options: AgentMindOptions): AgentMind {
     },
     cutMemory: (...cut) => withStorageErrors(dbPath, () => sessions.cut(...cut)),
     interruptedMemory: (turn) => interruptedMemory(turn, settings, steps, sessions),
+    isLostWithRequest: sessions.isLostWithRequest,
     surround: (surroundings) => {
       around = surroundings;
     },

@@ -2,7 +2,8 @@
  * A completion is a turn like any other: journalled, limited, run again after a crash. Its client is the HTTP request, so
  * that a request that is given up stops its own turn and no other. What a client tells of an earlier conversation becomes
  * memory of the session, in the same commit as the turn that needs it. A session of one request alone is marked as such in
- * that commit too, so that whatever becomes of the request, nobody finds it among his conversations.
+ * that commit too, so that whatever becomes of the request, nobody finds it among his conversations, and so that a start
+ * does not pay for an answer that nobody can fetch.
  */
 import { type ClientKey, namedClient } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
@@ -45,6 +46,11 @@ const STOPPING: WireError = {
   message:
     'The agent stops or restarts. What was asked is in its journal and goes on when it is back, but this request cannot wait for it.',
 };
+const LOST: WireError = {
+  code: 'agent.stopping',
+  message:
+    'The agent stops or restarts. What was asked does not go on when it is back: ask again then, with an Idempotency-Key if the answer must outlive this request.',
+};
 
 interface Surroundings extends CompletionParts {
   readonly sessions: SessionRecords;
@@ -62,13 +68,13 @@ export function createCompletions(given: CompletionParts): Completions {
         onEvent(event);
       });
       live.add(completion);
-      if (isStopped) completion.leave(STOPPING);
+      if (isStopped) completion.leaveOnStop();
       else completion.start(gone);
       return { sessionId };
     },
     stop: () => {
       isStopped = true;
-      for (const completion of [...live]) completion.leave(STOPPING);
+      for (const completion of [...live]) completion.leaveOnStop();
     },
   };
 }
@@ -135,6 +141,11 @@ class Completion {
     this.#end({ type: 'failed', error, isTurn: true });
   }
 
+  leaveOnStop(): void {
+    const isLost = this.#isOneOff && this.#parts.remembers && !this.#request.isKeyed;
+    this.leave(isLost ? LOST : STOPPING);
+  }
+
   #stopTurn(): void {
     if (this.#isOver) return;
     this.leave(GONE);
@@ -150,7 +161,7 @@ class Completion {
 
   #prepareSession(): void {
     const { sessions, journal, db, remembers, onDefect } = this.#parts;
-    const { model, history } = this.#request;
+    const { model, history, isKeyed } = this.#request;
     if (!remembers) return;
     withStorageErrors(db.name, () => {
       const { model: pinned } = sessions.state(this.#sessionId);
@@ -162,7 +173,7 @@ class Completion {
       journal.write(
         'memory',
         () => {
-          if (this.#isOneOff) sessions.markOneOff(this.#sessionId);
+          if (this.#isOneOff) sessions.markOneOff(this.#sessionId, isKeyed);
           if (setsModel) sessions.setModel(this.#sessionId, model);
           for (const exchange of exchanges) this.#remember(exchange);
         },

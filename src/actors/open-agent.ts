@@ -209,6 +209,7 @@ async function openOn(agent: AgentPort, clock: Clock, log: EventLog): Promise<Ag
       steps: mind.steps,
       cutMemory: mind.cutMemory,
       interruptedMemory: mind.interruptedMemory,
+      isLostWithRequest: mind.isLostWithRequest,
       systemPrompt: settings.systemPrompt,
       limits: settings.limits,
       onAttachments: files.announce,

@@ -231,4 +231,9 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'sessions of one request',
     sql: 'CREATE TABLE one_off_sessions (session TEXT PRIMARY KEY) WITHOUT ROWID;',
   },
+  {
+    // Of those, what nobody can ask for a second time: their request came without a key.
+    name: 'sessions of one request that has no key',
+    sql: 'ALTER TABLE one_off_sessions ADD COLUMN is_lost_with_request INTEGER NOT NULL DEFAULT 0;',
+  },
 ];

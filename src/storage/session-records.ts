@@ -64,9 +64,14 @@ export interface SessionRecords {
   list(limit: number, offset: number): readonly ListedSession[];
   has(sessionId: SessionId): boolean;
   remove(sessionId: SessionId): boolean;
-  /** It is for one request alone: listed nowhere. To be called in a transaction of the journal. */
-  markOneOff(sessionId: SessionId): void;
+  /**
+   * It is for one request alone: listed nowhere. `isKeyed`: that request can be made again, and gets the answer then. To
+   * be called in a transaction of the journal.
+   */
+  markOneOff(sessionId: SessionId, isKeyed: boolean): void;
   oneOffs(): readonly SessionId[];
+  /** It is for one request alone, and nobody can get the answer but on the connection of that request. */
+  isLostWithRequest(sessionId: SessionId): boolean;
 }
 
 /** 5 and "5" are two sessions. */
@@ -99,6 +104,8 @@ const CUT_ONE = `INSERT INTO sessions (session, client_key, cut_after, created_a
 const CUT_ALL = 'UPDATE sessions SET cut_after = ?, summary = NULL, summary_to = 0 WHERE client_key = ?';
 const SET_MODEL = `INSERT INTO sessions (session, model, created_at, updated_at) VALUES (?, ?, ?, ?)
   ON CONFLICT (session) DO UPDATE SET model = excluded.model`;
+const MARK_ONE_OFF = 'INSERT OR IGNORE INTO one_off_sessions (session, is_lost_with_request) VALUES (?, ?)';
+const IS_LOST = 'SELECT 1 FROM one_off_sessions WHERE session = ? AND is_lost_with_request = 1';
 const LIST = `SELECT sessions.*, (SELECT count(*) FROM session_turns WHERE session_turns.session = sessions.session)
   AS turns FROM sessions WHERE session NOT IN (SELECT session FROM one_off_sessions)
   ORDER BY updated_at DESC, session LIMIT ? OFFSET ?`;
@@ -115,6 +122,7 @@ function prepare(db: Database) {
     ),
     addSession: db.prepare(ADD_SESSION),
     addTurn: db.prepare(ADD_TURN),
+    isLost: db.prepare(IS_LOST),
   };
 }
 
@@ -166,12 +174,13 @@ export function createSessionRecords(db: Database, clock: Clock): SessionRecords
     list: (limit, offset) => (db.prepare(LIST).all(limit, offset) as SessionRow[]).map(toListed),
     has: (sessionId) => sql().state.get(keyOf(sessionId)) !== undefined,
     remove: (sessionId) => remove(db, sessionId),
-    markOneOff: (sessionId) =>
-      void db.prepare('INSERT OR IGNORE INTO one_off_sessions VALUES (?)').run(keyOf(sessionId)),
+    markOneOff: (sessionId, isKeyed) =>
+      void db.prepare(MARK_ONE_OFF).run(keyOf(sessionId), isKeyed ? 0 : 1),
     oneOffs: () =>
       (db.prepare('SELECT session FROM one_off_sessions').pluck().all() as string[]).map(
         (key) => JSON.parse(key) as SessionId,
       ),
+    isLostWithRequest: (sessionId) => sql().isLost.get(keyOf(sessionId)) !== undefined,
   };
 }
 

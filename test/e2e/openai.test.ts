@@ -1,7 +1,10 @@
 /** OpenAI's own client against real agents: one that asks a provider, and one that dies in the middle of an answer. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import OpenAI from 'openai';
+import { eventually } from '../fixtures/chat.ts';
 import { startFleet } from '../fixtures/fleet-process.ts';
 import { startDouble, stopDouble } from '../fixtures/model-double.ts';
 
@@ -63,6 +66,56 @@ test('an agent answers OpenAI’s client through its provider, with what was sai
     }
   });
   assert.ok(chunks.length >= 3);
+});
+
+test('after a kill an agent asks again what somebody can fetch: what has a key, or a session that is kept', async (t) => {
+  const double = await startDouble();
+  t.after(() => stopDouble(double));
+  const asked: string[] = [];
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  for (const name of ['lost', 'keyed', 'named']) {
+    double.onMessage(`answer ${name}`, async () => {
+      asked.push(name);
+      await held;
+      return { content: `${name} is answered` };
+    });
+  }
+  const yaml = () => `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1", api_key: k }\n`;
+  const fleet = await startFleet(t, { agents: ['asks'], yaml });
+  const request = (name: string, over: { user?: string } = {}, key?: string) => {
+    const openai = new OpenAI({ baseURL: `${fleet.agent('asks').url}/v1`, apiKey: 'none', maxRetries: 0 });
+    const messages = [{ role: 'user', content: `answer ${name}` } as const];
+    const headers = key === undefined ? {} : { 'Idempotency-Key': key };
+    return openai.chat.completions.create({ model: 'default', messages, ...over }, { headers });
+  };
+  const cut = Promise.allSettled([
+    request('lost'),
+    request('keyed', {}, 'key-1'),
+    request('named', { user: 'me' }),
+  ]);
+  await eventually(() => asked.length === 3, 'all of them are asked');
+  await fleet.killGroup();
+  const ends = await cut;
+  assert.deepEqual(
+    ends.map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  );
+
+  asked.length = 0;
+  release();
+  await fleet.start();
+  const { url, dir } = fleet.agent('asks');
+  const answer = await request('keyed', {}, 'key-1');
+  assert.equal(answer.choices[0]?.message.content, 'keyed is answered');
+  await eventually(() => asked.includes('named'), 'that of the session is asked');
+  assert.deepEqual(asked.sort(), ['keyed', 'named']);
+  const logs = await (await fetch(`${url}/api/logs?event=journal.recovered`)).text();
+  assert.match(logs, /"run":2,"interrupted":1/);
+  assert.match(readFileSync(join(dir, 'logs/events.jsonl'), 'utf8'), /"turn\.interrupted"/);
+  await fleet.stop();
 });
 
 /** By every wire that says so, whole and streamed; the double has no way to say `content_filter` on the two others. */

@@ -31,6 +31,7 @@ async function start(t: TestContext) {
     const request: CompletionRequest = {
       ...{
         id: 'r1',
+        isKeyed: false,
         model: 'openai:other',
         sessionId: undefined,
         previousId: undefined,
@@ -113,7 +114,7 @@ test('what a start finds is removed once its turn is over, and what that wrote l
   await forgotten(sessionId);
 
   journal.write('session', () => {
-    sessions.markOneOff('left');
+    sessions.markOneOff('left', false);
     const messages = [{ role: 'user', text: 'left' } as const];
     rememberTurn({ sessionId: 'left', clientKey: 'k', turnId: 1, messages }, sessions);
     rememberTurn({ sessionId: 'mine', clientKey: 'k', turnId: 2, messages }, sessions);

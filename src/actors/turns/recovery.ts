@@ -1,4 +1,5 @@
 /** What a start of the agent does with the turns that earlier starts left open. */
+import type { SessionId } from '../../contract/client-key.ts';
 import type { Clock } from '../../contract/clock.ts';
 import type { AttachmentInfo } from '../../contract/frames.ts';
 import type { Limits } from '../../contract/limits.ts';
@@ -19,6 +20,7 @@ export interface RecoveryContext {
   readonly tally: TurnTally;
   readonly steps?: TurnSteps;
   readonly interruptedMemory?: (turn: Turn) => (() => void) | undefined;
+  readonly isLostWithRequest?: (sessionId: SessionId) => boolean;
   readonly onDefect: (error: unknown, where: string) => void;
 }
 
@@ -46,7 +48,8 @@ export function recoverTurns(context: RecoveryContext, run: (turn: Turn) => void
   if (counts.run + counts.interrupted + counts.undelivered > 0) log.info('journal.recovered', counts);
 }
 
-function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): string | undefined {
+function interruption(open: OpenTurn, context: RecoveryContext): string | undefined {
+  const { limits, steps, isLostWithRequest } = context;
   if (open.effects === RESTORED_EFFECTS) {
     return 'This agent was restored from a backup that was made before this was finished. It was not repeated, so that nothing happens twice: send it again if needed.';
   }
@@ -57,6 +60,9 @@ function interruption(open: OpenTurn, { limits, steps }: RecoveryContext): strin
   }
   if (open.effects > 0) {
     return 'The agent went down while this was running, after it had begun to act. It was not repeated, so that nothing happens twice: look at what was done, and send it again if needed.';
+  }
+  if (isLostWithRequest?.(open.sessionId)) {
+    return 'The agent went down, and the request that waited for this answer with it. It had no Idempotency-Key, so nobody could get the answer: it was not asked again.';
   }
   if (open.attempts >= limits.attemptsPerTurn) {
     return `The agent went down each of the ${open.attempts + 1} times this was running. It was not tried again.`;

@@ -32,6 +32,8 @@ export interface TurnRunnerOptions {
   readonly cutMemory?: (clientKey: string, sessionId: SessionId | undefined, turnId: number) => void;
   /** Of a turn that is ended by a start that found it: as `memoryOf` of one that has run. */
   readonly interruptedMemory?: (turn: Turn) => (() => void) | undefined;
+  /** What a start finds of this session is not run again: nobody could get the answer. */
+  readonly isLostWithRequest?: (sessionId: SessionId) => boolean;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;

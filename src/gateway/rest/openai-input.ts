@@ -98,6 +98,7 @@ function toTurn(
   const user = body.user ? `${USER_PREFIX}${body.user}` : undefined;
   return {
     id: key || randomUUID(),
+    isKeyed: key !== '',
     model: body.model ?? undefined,
     sessionId: session ?? user,
     // Vendors refuse a conversation with an empty message, and clients send such: an answer that was a refusal.

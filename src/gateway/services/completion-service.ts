@@ -10,6 +10,8 @@ export interface Said {
 export interface CompletionRequest {
   /** Idempotency key: the same id is the same turn, however often it is asked for. */
   readonly id: string;
+  /** The client chose `id`, and may ask again for the answer. */
+  readonly isKeyed: boolean;
   /** As the client called it; undefined: the agent's own. */
   readonly model: string | undefined;
   /** Undefined: one for this request alone. */
