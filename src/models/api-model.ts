@@ -112,7 +112,10 @@ async function* callWithRetries(
         code: error.code,
         delay_ms: Math.round(delayMs),
       });
-      await pause(delayMs, clock, request.signal);
+      const { signal, rest } = request;
+      const wait = () => pause(delayMs, clock, signal);
+      await (rest ? rest(wait) : wait());
+      signal.throwIfAborted();
     }
   }
 }

@@ -12,6 +12,8 @@ export interface ModelRequest {
   readonly tools?: readonly ToolSpec[];
   /** Aborted when nobody wants the answer any more; made when it is first looked at. */
   readonly signal: AbortSignal;
+  /** Around a pause between two calls: others may call meanwhile. Absent: nobody waits for that. */
+  readonly rest?: (pause: () => Promise<void>) => Promise<void>;
 }
 
 export type ModelMessage =

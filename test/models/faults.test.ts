@@ -101,6 +101,17 @@ describe('a call that failed before it said anything', () => {
     );
   });
 
+  test('waits before it is made again under the eyes of whoever gave it a place', async () => {
+    double.onMessage('hello', { error: { message: 'slow down' }, status: 429, retryAfter: 20 });
+    const rests: string[] = [];
+    const request = ask(undefined, 'hello', { rest: async () => void rests.push('rested') });
+    const retry = { ...DEFAULT_RETRY, count: 2, retryAfterMsMax: 60_000 };
+    const { error } = await collect(modelOf({ retry }).stream(request));
+    fails(error, 'model.rate_limited');
+    assert.deepEqual(rests, ['rested', 'rested']);
+    assert.equal(double.getRequests().length, 3);
+  });
+
   test('is given up after as many retries as are allowed', async () => {
     double.onMessage('hello', { error: { message: 'broken' }, status: 500 });
     const { parts, error } = await collect(modelOf().stream(ask(undefined, 'hello')));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { AppError } from '../../src/contract/errors.ts';
-import type { ModelMessage } from '../../src/models/provider.ts';
+import { lastUserText, type ModelMessage, type ModelProvider } from '../../src/models/provider.ts';
 import { createThinkingModel, createTool, type Script, toolParts } from '../fixtures/thinking.ts';
 import { openTurns, type Setup, startTurns, tempDir, until } from '../fixtures/turns.ts';
 
@@ -150,6 +150,31 @@ describe('a turn with tools', () => {
     assert.equal(first?.session_id, 'two');
     release();
     await ends(s, 2);
+  });
+
+  test('holds none of them while it waits to try again', async (t) => {
+    let goOn = (): void => {};
+    const pause = new Promise<void>((resolve) => (goOn = resolve));
+    const answering = createThinkingModel(() => ['fine']);
+    const model: ModelProvider = {
+      ...answering,
+      async *stream(request) {
+        if (lastUserText(request.messages) === 'limited') await request.rest?.(() => pause);
+        yield* answering.stream(request);
+      },
+    };
+    const limits = { concurrentModelCalls: 1 };
+    const s = await startTurns(t, { limits, model, mind: () => ({}) });
+    s.submit('limited', { sessionId: 'one' });
+    s.submit('quick', { sessionId: 'two' });
+    const [first] = await ends(s, 1);
+    assert.equal(first?.session_id, 'two');
+    goOn();
+    const both = await ends(s, 2);
+    assert.deepEqual(
+      both.map(({ type }) => type),
+      ['response', 'response'],
+    );
   });
 
   test('asks for a place in the budget before each step, and ends when there is none', async (t) => {

@@ -12,6 +12,7 @@ import type { EndState } from '../../storage/turn-record.ts';
 import type { EndedCall, StepRecord } from '../../storage/turn-steps.ts';
 import type { Tool } from '../../tools/tool.ts';
 import { AnswerStream } from './answer-stream.ts';
+import type { Rest } from './call-slots.ts';
 import type { Answer, MindHost, MindParts, Thought } from './mind.ts';
 import { ModelCall } from './model-call.ts';
 import { ModelStep, type StepResult } from './model-step.ts';
@@ -205,8 +206,8 @@ export class Thinking implements Thought {
     for (let attempt = 0; ; attempt += 1) {
       let step: ModelStep | undefined;
       try {
-        return await this.#inSlot(async () => {
-          const call = await this.#planned(prepared, tools);
+        return await this.#inSlot(async (rest) => {
+          const call = await this.#planned(prepared, tools, rest);
           step = new ModelStep(call);
           this.#stream.beginStep();
           return step.run();
@@ -219,7 +220,7 @@ export class Thinking implements Thought {
     }
   }
 
-  async #planned(prepared: Prepared, tools: readonly Tool[]) {
+  async #planned(prepared: Prepared, tools: readonly Tool[], rest: Rest) {
     const { model, meter, clock, onProgress, systemPrompt } = this.#parts;
     const { turnId, sessionId } = this.#turn;
     const { summary, history, user, model: wanted } = prepared;
@@ -236,21 +237,21 @@ export class Thinking implements Thought {
     const offered = specs.length > 0 ? { tools: specs } : {};
     return {
       ...{ model, meter: held, clock, onProgress },
-      request: { turnId, model: wanted, system, messages, signal, ...offered },
+      request: { turnId, model: wanted, system, messages, signal, rest, ...offered },
       onText: (delta: string) => this.#stream.push(delta),
     };
   }
 
-  /** One of the agent's model calls; a turn that waits for a tool or a person holds none. */
-  async #inSlot<T>(work: () => Promise<T>): Promise<T> {
+  /** One of the agent's model calls; a turn that waits for a tool, a person or its next try holds none. */
+  async #inSlot<T>(work: (rest: Rest) => Promise<T>): Promise<T> {
     let result: { readonly value: T } | undefined;
-    await this.#host.slots.run(async () => {
+    await this.#host.slots.run(async (rest) => {
       this.#goOn();
       if (this.#steps === 0 && this.#done.length === 0) this.#tellStart();
       const { turnId, sessionId } = this.#turn;
       const leave = this.#parts.enterModel?.(`turn ${turnId} session ${sessionId}`);
       try {
-        result = { value: await work() };
+        result = { value: await work(rest) };
       } finally {
         leave?.();
       }
