@@ -87,7 +87,10 @@ for (const [name, factory] of TRANSPORTS) {
       assert.equal(behind.status, 416);
       assert.equal(behind.headers.get('content-range'), `bytes */${size}`);
       assert.equal(((await behind.json()) as { code: string }).code, 'range.unsatisfiable');
-      for (const range of ['bytes=0-1,5-6', 'pages=1-2', 'bytes', 'bytes=abc', 'nonsense']) {
+      const ignored = ['bytes=0-1,5-6', 'pages=1-2', 'bytes', 'bytes=abc', 'nonsense'];
+      // The end in front of the beginning: no valid range, however far behind the end of the file it stands.
+      const backwards = ['bytes=5-2', 'bytes= 5 - 2', `bytes=${size + 5}-${size}`, 'bytes=5-2,0-1'];
+      for (const range of [...ignored, ...backwards]) {
         const response = await get(gateway, id, { range });
         assert.equal(response.status, 200, range);
         assert.equal((await response.arrayBuffer()).byteLength, size);

@@ -37,6 +37,7 @@ export function answerWith(file: FileContent, headers: RangeHeaders): BytesReply
 function rangeOf(headers: RangeHeaders, file: FileContent): { from: number; to: number } | undefined {
   const condition = headers['if-range'];
   if (headers.range === '' || (condition !== '' && condition !== `"${file.version}"`)) return undefined;
+  if (hasBackwardsPart(headers.range)) return undefined;
   // The library refuses an end that is longer than the file, which is all of it (RFC 9110, 14.1.2).
   const [, suffix] = /^bytes=-(\d+)$/.exec(headers.range) ?? [];
   if (Number(suffix) > file.bytes && file.bytes > 0) return { from: 0, to: file.bytes - 1 };
@@ -49,4 +50,15 @@ function rangeOf(headers: RangeHeaders, file: FileContent): { from: number; to: 
   if (typeof ranges === 'number' || ranges.type !== 'bytes' || ranges.length !== 1) return undefined;
   const [range] = ranges;
   return range && { from: range.start, to: range.end };
+}
+
+/** No valid header (RFC 9110, 14.1.1), which the library cannot tell from a part behind the end of the file. */
+function hasBackwardsPart(range: string): boolean {
+  return range
+    .slice(range.indexOf('=') + 1)
+    .split(',')
+    .some((part) => {
+      const [, first, last] = /^\s*(\d+)\s*-\s*(\d+)\s*$/.exec(part) ?? [];
+      return Number(first) > Number(last);
+    });
 }
