@@ -3,7 +3,7 @@
  * that locks the file is answered with patience that never blocks the thread (busy timeout 0, retried through the
  * clock by the callers).
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import BetterSqlite3 from 'better-sqlite3';
@@ -48,7 +48,7 @@ function openOnce(path: string): Database {
     db.pragma('synchronous = NORMAL');
     db.pragma('foreign_keys = ON');
     db.pragma(`wal_autocheckpoint = ${WAL_PAGES_MAX}`);
-    migrate(db, path);
+    withoutSyncs(db, () => migrate(db, path));
     // The journal's first write follows: better to wait here for a lock that another program holds than to fail there.
     db.exec('BEGIN IMMEDIATE; ROLLBACK');
     return db;
@@ -56,6 +56,30 @@ function openOnce(path: string): Database {
     db.close();
     throw cause;
   }
+}
+
+/**
+ * What `work` writes needs to outlive a power cut only together with a later, synced commit, which syncs all of the WAL.
+ * The first commit to a new WAL would otherwise sync it and its directory at once, which fifty agents that start together
+ * wait for. A WAL that holds older pages is left alone: its new header must be on disk before them, or a power cut could
+ * bring some of them back.
+ */
+export function withoutSyncs<T>(db: Database, work: () => T): T {
+  if (hasWal(db)) return work();
+  const safety = db.pragma('synchronous', { simple: true }) as number;
+  db.pragma('synchronous = OFF');
+  // A checkpoint without syncs would break the database itself.
+  db.pragma('wal_autocheckpoint = 0');
+  try {
+    return work();
+  } finally {
+    db.pragma(`wal_autocheckpoint = ${WAL_PAGES_MAX}`);
+    db.pragma(`synchronous = ${safety}`);
+  }
+}
+
+function hasWal(db: Database): boolean {
+  return (statSync(`${db.name}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /**

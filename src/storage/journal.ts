@@ -8,7 +8,7 @@ import type { SessionId } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
 import type { Vitals } from '../contract/vitals.ts';
 import type { Log } from '../logging/log.ts';
-import { type Database, withStorageErrors } from './database.ts';
+import { type Database, withoutSyncs, withStorageErrors } from './database.ts';
 import { createJournalStatements } from './journal-statements.ts';
 import { type Committed, JournalWriter } from './journal-writer.ts';
 import { type EndedTurn, type NewTurn, type OpenTurn, type Outcome, turnRowId } from './turn-record.ts';
@@ -73,7 +73,8 @@ export function createJournal(options: JournalOptions): Journal {
   // Damage that opening the file did not meet shows here, or when the open turns are read.
   const { sql, boot } = withStorageErrors(path, () => {
     const statements = createJournalStatements(db);
-    return { sql: statements, boot: statements.beginBoot(clock.wallMs() / 1000, options.version) };
+    const begin = () => statements.beginBoot(clock.wallMs() / 1000, options.version);
+    return { sql: statements, boot: withoutSyncs(db, begin) };
   });
   // From here on a commit is durable when it returns, and with it everything written before.
   db.pragma('synchronous = FULL');

@@ -6,7 +6,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { namedClient } from '../../src/contract/client-key.ts';
 import { type Clock, systemClock } from '../../src/contract/clock.ts';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
-import { openDatabase } from '../../src/storage/database.ts';
+import { openDatabase, withoutSyncs } from '../../src/storage/database.ts';
 import { turnIdOf, turnRowId } from '../../src/storage/turn-record.ts';
 import { openTurns, tempDir, until } from '../fixtures/turns.ts';
 
@@ -225,6 +225,22 @@ describe('openDatabase', () => {
     other.exec('BEGIN EXCLUSIVE');
     const hurried = { ...systemClock, setTimeout: (callback: () => void) => setImmediate(callback) };
     await assert.rejects(openDatabase(path, hurried), hasCode('storage.locked'));
+  });
+
+  test('leaves only the first pages of a new WAL to the sync of a later commit', async (t) => {
+    const db = await openDatabase(join(await tempDir(t), 'openagent.db'), systemClock);
+    t.after(() => db.close());
+    const safety = () => [
+      db.pragma('synchronous', { simple: true }),
+      db.pragma('wal_autocheckpoint', { simple: true }),
+    ];
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    const [during, usual] = [withoutSyncs(db, safety), safety()];
+    assert.deepEqual({ during, usual }, { during: [0, 0], usual: [1, 1_000] });
+    assert.throws(() => withoutSyncs(db, () => db.exec('no SQL')), /syntax error/);
+    assert.deepEqual(safety(), usual);
+    db.pragma('user_version = 98');
+    assert.deepEqual(withoutSyncs(db, safety), usual, 'its header must be on disk before them');
   });
 
   test('keeps tables and rows that the reference made', async (t) => {
