@@ -29,6 +29,7 @@ export const ERRORS = {
   'range.unsatisfiable': { status: 416, retryable: false },
   'logs.full': { status: 503, retryable: true },
   'content_type.unsupported': { status: 415, retryable: false },
+  'content_encoding.unsupported': { status: 415, retryable: false },
   'upgrade.required': { status: 426, retryable: false },
   'update.unavailable': { status: 501, retryable: false },
   // The vault

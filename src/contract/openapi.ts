@@ -262,6 +262,7 @@ function generalErrors(row: Route): readonly ErrorCode[] {
     ...(row.auth === 'token' ? (['auth.required', 'auth.invalid', 'auth.rate_limited'] as const) : []),
     ...(row.query || row.body || row.path.includes('{') ? (['request.invalid'] as const) : []),
     ...(row.body ? (['request.bad_json', 'body.too_large'] as const) : []),
+    ...(row.method !== 'GET' ? (['content_encoding.unsupported'] as const) : []),
     ...(row.method !== 'GET' && !row.stream ? (['content_type.unsupported'] as const) : []),
   ];
 }

@@ -12,6 +12,7 @@ import { isCompressible, negotiated } from './compression.ts';
 import { isLoopbackAddress } from './peer-address.ts';
 import {
   type AnySchemas,
+  checkContentEncoding,
   checkContentType,
   type InputOptions,
   plainInput,
@@ -148,6 +149,7 @@ class RoutedHttpApp implements HttpApp {
 
   #run(route: CompiledRoute, match: PathMatch, request: HttpRequest): unknown {
     const { row } = route;
+    if (row.method !== 'GET') checkContentEncoding(request.header('content-encoding'));
     // A stream may be of any type; what forms of other sites send has been refused by its Origin.
     if (row.method !== 'GET' && !row.stream) checkContentType(request.contentType);
     if (row.query || row.body) return this.#runValidated(route, match, request);

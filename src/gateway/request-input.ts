@@ -44,6 +44,17 @@ export function checkContentType(contentType: string): void {
   );
 }
 
+/** Nothing is unpacked: a body of a few bytes could become one of any size, and read as it is it would be garbage. */
+export function checkContentEncoding(contentEncoding: string): void {
+  if (contentEncoding === '') return;
+  const given = contentEncoding.split(',').map((coding) => coding.trim().toLowerCase());
+  if (given.every((coding) => coding === 'identity' || coding === '')) return;
+  throw new AppError(
+    'content_encoding.unsupported',
+    `A body with Content-Encoding "${contentEncoding.slice(0, 100)}" is not taken: send it as it is, without that header`,
+  );
+}
+
 /** What needs no schema, read at once: uWS frees the request when the handler returns. */
 export function plainInput(request: HttpRequest, options: Omit<InputOptions, 'loadSchemas'>): object {
   const { row, params } = options;

@@ -113,6 +113,8 @@ function headersOf(error: AppError): Headers {
       return { 'www-authenticate': 'Bearer' };
     case 405:
       return { allow: detail(error, 'allow', '') };
+    case 415:
+      return error.code === 'content_encoding.unsupported' ? { 'accept-encoding': 'identity' } : {};
     case 416:
       return { 'content-range': `bytes */${detail(error, 'length', '*')}` };
     case 426:

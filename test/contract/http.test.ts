@@ -39,6 +39,37 @@ describe('routes', () => {
     assert.equal(response.headers['retry-after'], '1');
   });
 
+  const encodings: readonly [string, number][] = [
+    ['gzip', 415],
+    ['br', 415],
+    ['deflate', 415],
+    ['X-Unheard-Of', 415],
+    ['identity, gzip', 415],
+    ['identity', 200],
+    ['Identity', 200],
+    ['', 200],
+  ];
+  test('a body in another encoding than identity is 415 on every route, and none of it is read', async () => {
+    for (const [encoding, status] of encodings) {
+      const asked = { method: 'POST', body: '{"text":"x"}', headers: { 'content-encoding': encoding } };
+      const unread = () => assert.fail('the body is read');
+      const read = status === 415 ? { readBody: unread, stream: unread } : {};
+      for (const answer of [
+        start({}).app.handle(request({ ...asked, path: '/api/restart' })),
+        startNotes().app.handle({ ...request({ ...asked, path: '/notes/a' }), ...read }),
+        startReplies().app.handle({ ...request({ ...asked, path: '/upload' }), ...read }),
+      ]) {
+        const response = await answer;
+        assert.equal(response.status, status, encoding);
+        if (status === 200) continue;
+        const { code, error } = JSON.parse(text(response));
+        assert.equal(code, 'content_encoding.unsupported');
+        assert.ok(error.includes(encoding), error);
+        assert.equal(response.headers['accept-encoding'], 'identity');
+      }
+    }
+  });
+
   test('no GET or HEAD changes anything', async () => {
     const { app, restarts } = start({});
     for (const { path } of Object.values(CONTROL_ROUTES)) {

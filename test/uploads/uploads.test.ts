@@ -4,6 +4,7 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../src/contract/clock.ts';
 import { DEFAULT_LIMITS } from '../../src/contract/limits.ts';
 import { openDatabase } from '../../src/storage/database.ts';
@@ -139,6 +140,25 @@ for (const [name, factory] of TRANSPORTS) {
       }
       assert.equal((await post(url, multipart())).body.error, 'No file');
       await untilNothingIsLeft(gateway);
+    });
+
+    test('a compressed body is refused before it is read, as an upload and as JSON', async (t) => {
+      const gateway = await start(t);
+      const json = { 'content-type': 'application/json' };
+      for (const [path, headers, body] of [
+        ['/api/upload', { 'content-type': MULTIPART }, multipart({ filename: 'a', content: 'x' })],
+        ['/v1/chat/completions', json, '{"messages":[{"role":"user","content":"hi"}]}'],
+      ] as const) {
+        const ask = (body: Uint8Array | string, encoding: string) =>
+          fetch(`${gateway.url}${path}`, {
+            ...{ method: 'POST', body, headers: { ...headers, 'content-encoding': encoding } },
+          });
+        const refused = await ask(gzipSync(body), 'gzip');
+        assert.deepEqual([refused.status, refused.headers.get('accept-encoding')], [415, 'identity'], path);
+        assert.ok((await refused.text()).includes('"content_encoding.unsupported"'));
+        if (path === '/api/upload') await untilNothingIsLeft(gateway);
+        assert.notEqual((await ask(body, 'identity')).status, 415, path);
+      }
     });
 
     test('beyond each limit: 413 that names it, and nothing is kept', async (t) => {
