@@ -2,7 +2,7 @@
  * The agent's vault, loaded when somebody first wants it, or in the background once the agent has been up for a while
  * and there are notes. Until then it costs a thread neither memory nor time.
  */
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
@@ -39,6 +39,7 @@ export function createAgentVault(options: AgentVaultOptions): AgentVault {
     return loading;
   };
 
+  void makeFolder(agent.init);
   const timer = clock.setTimeout(() => {
     hasEntries(agent.init.settings.vaultPath)
       .then(async (isWorthIt) => {
@@ -89,6 +90,20 @@ async function openVault({ agent, clock, log, resources }: AgentVaultOptions): P
       agent.report({ type: 'worker.warning', warning: { code: 'vault.unwatched', message } });
     },
   });
+}
+
+/**
+ * `memories/` belongs to an agent's directory, for whoever opens it in Obsidian before there is a note. A vault elsewhere
+ * is its owner's: where that disk is not mounted, a folder of ours would hide it.
+ */
+async function makeFolder({ dir, settings }: AgentPort['init']): Promise<void> {
+  const path = join(dir, 'memories');
+  if (settings.vaultPath !== path) return;
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch {
+    // It is there as a rule. Where it cannot be made, whoever writes a note is told why.
+  }
 }
 
 async function hasEntries(path: string): Promise<boolean> {

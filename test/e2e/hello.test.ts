@@ -10,7 +10,7 @@ import { connectClients } from '../fixtures/load-clients.ts';
 
 const AGENTS = fileURLToPath(new URL('../../agents', import.meta.url));
 /** What a start leaves in an agent's directory; the examples may be running while this test does. */
-const LEFT = /^((openagent|vault-index)\.db.*|logs|uploads|\.(port|lock|writer|cache).*)$/;
+const LEFT = /^((openagent|vault-index)\.db.*|logs|memories|uploads|\.(port|lock|writer|cache).*)$/;
 
 function examples(t: TestContext): Promise<FleetProcess> {
   return startFleet(t, {
