@@ -112,7 +112,9 @@ dream_mode: { enabled: true }
   assert.equal(run.status, 202);
   const done = await inState(url, late.id, 'done');
   assert.deepEqual([done.id, done.cause, done.text], [run.json.id, 'manual', 'echo: Say it twice.']);
-  assert.deepEqual((await ask(`${tasks}/${late.id}`, 'DELETE')).json, { ok: true, id: late.id });
+  assert.deepEqual((await ask(`${tasks}/${late.id}`, 'DELETE')).json, {
+    ...{ ok: true, id: late.id, running: null },
+  });
   assert.equal((await ask(`${tasks}/${late.id}/runs`)).status, 404);
 
   await refusals(url);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createTaskTurns } from '../../src/actors/task-turns.ts';
+import { namedClient } from '../../src/contract/client-key.ts';
 import { DEFAULT_LIMITS } from '../../src/contract/limits.ts';
 import { NO_SCHEDULE } from '../../src/contract/schedule-settings.ts';
 import { openSchedule, type Schedule } from '../../src/scheduler/open-schedule.ts';
@@ -78,6 +79,26 @@ test('one that was stopped is cancelled, one that failed says with what', async 
   await until(() => stateOf(life)[0] === 'over', 'the end of the second run');
   assert.deepEqual(stateOf(life).slice(1, 3), ['failed', 'model.failed']);
   assert.equal(life.defects.length, 1);
+  life.die();
+});
+
+test('a run goes on without its task, which says so, until any client stops its session', async (t) => {
+  const life = await live(await place(t));
+  (await callOf(life, 0)).answer('Done that.');
+  const { desk } = life.schedule;
+  const wish = { name: 'mine', cron_expression: '0 0 1 1 *', prompt: 'Do it.', enabled: true };
+  const { id } = desk.create(wish, 'rest');
+  const run = desk.run(id);
+  const call = await callOf(life, 1);
+  const changed = desk.remove(id);
+  assert.equal(changed.running, run.id);
+  assert.equal(call.signal.aborted, false);
+  const stranger = namedClient('somebody', 'else');
+  const all = life.engine.stop(stranger, undefined);
+  assert.deepEqual(all, { running: 0, waiting: 0 });
+  const stopped = life.engine.stop(stranger, `task:${changed.id}:${changed.running}`);
+  assert.deepEqual(stopped, { running: 1, waiting: 0 });
+  await until(() => life.rows()[1]?.state === 'cancelled', 'the end of the turn');
   life.die();
 });
 

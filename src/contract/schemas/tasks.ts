@@ -103,7 +103,10 @@ export const TASK_SCHEMAS = {
   createTask: { body: NewTask, response: Task },
   getTask: { response: Task },
   updateTask: { body: z.object(Changes).partial(), response: Task },
-  deleteTask: { response: z.object({ ok: z.literal(true), id: z.string() }) },
+  deleteTask: {
+    // `running`: the run that goes on without its task.
+    response: z.object({ ok: z.literal(true), id: z.string(), running: z.string().nullable() }),
+  },
   listTaskRuns: {
     query: z.object({ limit: z.coerce.number().int().min(1).max(RUNS.max).default(RUNS.default) }),
     response: z.object({ runs: z.array(Run) }),

@@ -22,8 +22,8 @@ export const taskHandlers: Handlers<typeof TASK_ROUTES, typeof TASK_SCHEMAS, Age
   },
 
   async deleteTask({ params }, { tasks }) {
-    const { id } = await tasks.remove(params.id);
-    return { ok: true, id };
+    const { id, running } = await tasks.remove(params.id);
+    return { ok: true, id, running };
   },
 
   async listTaskRuns({ params, query }, { tasks }) {
