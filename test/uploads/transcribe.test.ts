@@ -35,11 +35,11 @@ test('speech comes back with its text, other files without', async (t) => {
   const { send } = await startWith(t, SPEAK);
   for (const filename of ['a.webm', 'a.OGG', "it's $(odd) name; rm -rf ~.mp3"]) {
     const body = await send({ filename, content: 'words' });
-    assert.deepEqual(Object.keys(body), ['path', 'filename', 'transcription']);
+    assert.deepEqual(Object.keys(body), ['id', 'path', 'filename', 'transcription']);
     assert.equal(body.transcription, 'heard words');
   }
   const other = await send({ filename: 'a.txt', content: 'words' });
-  assert.deepEqual(Object.keys(other), ['path', 'filename']);
+  assert.deepEqual(Object.keys(other), ['id', 'path', 'filename']);
 });
 
 test('of several files each has its own text', async (t) => {
@@ -66,7 +66,7 @@ for (const [what, script, reason] of [
 ] as const) {
   test(`a program that ${what}: the upload is taken without text, and the log says why`, async (t) => {
     const { send, dir, log } = await startWith(t, script);
-    assert.deepEqual(Object.keys(await send({ filename: 'a.mp3', content: 'x' })), ['path', 'filename']);
+    assert.deepEqual(Object.keys(await send({ filename: 'a.mp3', content: 'x' })), ['id', 'path', 'filename']);
     await log.flush();
     const entry = logOf(dir).find(({ event }) => event === 'upload.transcribe_error');
     assert.match(JSON.stringify(entry), reason);
@@ -80,7 +80,7 @@ test('a program that hangs is ended with all it has started', async (t) => {
     setInterval(() => {}, 1_000);
   `;
   const { send, dir, log } = await startWith(t, hang, 300);
-  assert.deepEqual(Object.keys(await send({ filename: 'a.mp3', content: 'x' })), ['path', 'filename']);
+  assert.deepEqual(Object.keys(await send({ filename: 'a.mp3', content: 'x' })), ['id', 'path', 'filename']);
   const ended = await eventually(findEnd(log, dir), 'the program ends');
   assert.equal(ended.signal, 'SIGKILL');
 });
@@ -123,7 +123,7 @@ test('a provider is sent the speech, and nothing but speech, with its own key', 
 test('a provider that refuses: the upload is taken without text, and the log says why', async (t) => {
   const { url, dir, log } = await startWithProvider(t, 401, { error: { message: 'no such key' } });
   const { status, body } = await post(url, multipart({ filename: 'a.mp3', content: 'x' }));
-  assert.deepEqual([status, Object.keys(body)], [200, ['path', 'filename']]);
+  assert.deepEqual([status, Object.keys(body)], [200, ['id', 'path', 'filename']]);
   await log.flush();
   const entry = logOf(dir).find(({ event }) => event === 'upload.transcribe_error');
   assert.match(JSON.stringify(entry), /no such key/);
@@ -134,5 +134,5 @@ test('a program that is not there: the upload is taken without text', async (t) 
   const { url } = await startFileGateway(t, createNodeTransport, { settings: { transcription } });
   const { status, body } = await post(url, multipart({ filename: 'a.mp3', content: 'x' }));
   assert.equal(status, 200);
-  assert.deepEqual(Object.keys(body), ['path', 'filename']);
+  assert.deepEqual(Object.keys(body), ['id', 'path', 'filename']);
 });

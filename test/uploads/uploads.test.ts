@@ -42,12 +42,14 @@ for (const [name, factory] of TRANSPORTS) {
     const start = (t: TestContext, options: Parameters<typeof startFileGateway>[2] = {}) =>
       startFileGateway(t, factory, options);
 
-    test('one file: exactly the keys of the reference, the bytes as sent, only for its owner', async (t) => {
+    test('one file: the keys of the reference and its id, the bytes as sent, only for its owner', async (t) => {
       const { url, dir } = await start(t);
       const content = Buffer.from([0, 1, 2, 255, 13, 10, 45, 45]);
       const { status, body } = await post(url, multipart({ name: 'whatever', filename: 'Ä b.bin', content }));
       assert.equal(status, 200);
-      assert.deepEqual(Object.keys(body), ['path', 'filename']);
+      assert.deepEqual(Object.keys(body), ['id', 'path', 'filename']);
+      const served = await fetch(`${url}/api/files/${body.id}`);
+      assert.deepEqual(Buffer.from(await served.arrayBuffer()), content);
       assert.equal(body.filename, 'Ä b.bin');
       const path = String(body.path);
       assert.ok(path.startsWith(join(dir, 'uploads')) && basename(path) === 'Ä b.bin', path);
@@ -70,8 +72,8 @@ for (const [name, factory] of TRANSPORTS) {
       const part = { filename: 'same.txt', content: 'x' };
       const { body } = await post(url, multipart(part, part, { filename: 'b.txt', content: 'bb' }));
       const files = body.files as { id: string; path: string; filename: string; bytes: number }[];
-      assert.deepEqual(Object.keys(body), ['path', 'filename', 'files']);
-      assert.equal(body.path, files[0]?.path);
+      assert.deepEqual(Object.keys(body), ['id', 'path', 'filename', 'files']);
+      assert.deepEqual([body.id, body.path], [files[0]?.id, files[0]?.path]);
       assert.deepEqual(
         files.map(({ filename, bytes }) => [filename, bytes]),
         [

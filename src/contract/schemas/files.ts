@@ -29,8 +29,9 @@ const FileInfo = z.object({
   created_at: z.number(),
 });
 
-/** The reference's answer, about the first file. */
+/** The reference's answer, about the first file, with the id under which it is handed out. */
 const Uploaded = z.object({
+  id: z.string(),
   path: z.string(),
   filename: z.string(),
   transcription: z.string().optional(),

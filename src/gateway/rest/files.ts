@@ -14,9 +14,9 @@ export const fileHandlers: Handlers<typeof FILE_ROUTES, typeof FILE_SCHEMAS, Age
     });
     const [first] = received;
     if (first === undefined) throw new AppError('upload.invalid', 'No file');
-    const { path, filename, transcription } = first;
+    const { id, path, filename, transcription } = first;
     return {
-      ...{ path, filename },
+      ...{ id, path, filename },
       ...(transcription === undefined ? {} : { transcription }),
       ...(received.length > 1 ? { files: [...received] } : {}),
     };
