@@ -90,7 +90,9 @@ class RoutedHttpApp implements HttpApp {
       const denied = checkAccess(request, this.#rules.access);
       if (denied !== undefined) return errorResponse(denied, '', request.path);
       allowedOrigin = request.origin;
-      if (request.method === 'OPTIONS') return preflightResponse(allowedOrigin);
+      if (request.method === 'OPTIONS') {
+        return preflightResponse(allowedOrigin, request.header('access-control-request-headers'));
+      }
       const match = this.#matchPath(request);
       const route = matchMethod(match, request);
       if (route.row.auth === 'token') this.#authorize(request);

@@ -85,8 +85,26 @@ export function timed(response: HttpResponse, startedMs: number): HttpResponse {
   return { ...response, headers: { ...response.headers, 'server-timing': `app;dur=${duration}` } };
 }
 
-export function preflightResponse(origin: string): HttpResponse {
-  return { status: 204, headers: withCors(BARE_HEADERS, origin), body: '' };
+/** What OpenAI's library tells of itself and, in a browser that lets it, the name it has for itself. */
+const CLIENT_HEADER = /^(?:x-stainless-[a-z-]{1,40}|user-agent)$/;
+const ASKED_CHARS_MAX = 2_048;
+const CLIENT_HEADERS_MAX = 20;
+
+/** `wanted` is `Access-Control-Request-Headers`: headers that clients bring and nobody reads here are allowed by name. */
+export function preflightResponse(origin: string, wanted: string): HttpResponse {
+  const headers = withCors(BARE_HEADERS, origin);
+  const names = wanted.slice(0, ASKED_CHARS_MAX).toLowerCase().split(',');
+  const brought = new Set(names.map((name) => name.trim()).filter((name) => CLIENT_HEADER.test(name)));
+  if (origin === '' || brought.size === 0) return { status: 204, headers, body: '' };
+  const allowed = [
+    CORS_HEADERS['access-control-allow-headers'],
+    ...[...brought].slice(0, CLIENT_HEADERS_MAX),
+  ];
+  return {
+    status: 204,
+    headers: { ...headers, 'access-control-allow-headers': allowed.join(', ') },
+    body: '',
+  };
 }
 
 /** `path`: what was asked for decides what an error looks like. */

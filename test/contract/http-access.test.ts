@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { OpenAI } from 'openai';
 import type { Route } from '../../src/contract/route.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { type Ask, request, start, TOKEN } from '../fixtures/http-app.ts';
@@ -65,6 +66,52 @@ test('a page of an allowed origin may send every header that a route reads', () 
     wanted.filter((name) => !allowed.includes(name)),
     [],
   );
+});
+
+describe("preflight of what OpenAI's library sends from a browser", () => {
+  const ALWAYS = 'Content-Type, Authorization, If-Match, If-None-Match, If-Range, Range, Idempotency-Key';
+  const origin = 'http://localhost:8081';
+  const preflight = (wanted: string, asked: Ask = {}) =>
+    start({}).ask({
+      ...{ method: 'OPTIONS', path: '/v1/responses', origin },
+      ...{ headers: { 'access-control-request-headers': wanted }, ...asked },
+    });
+  const allowedOf = (wanted: string) => preflight(wanted).headers['access-control-allow-headers'];
+
+  test('every header of its request is allowed', async () => {
+    let sent: string[] = [];
+    const client = new OpenAI({
+      ...{ apiKey: 'x', baseURL: 'http://127.0.0.1:1/v1', dangerouslyAllowBrowser: true, timeout: 1_000 },
+      fetch: async (_url, init) => {
+        sent = [...new Headers(init?.headers).keys()];
+        return Response.json({});
+      },
+    });
+    await client.responses.create({ model: 'x', input: 'hi' });
+    assert.ok(sent.filter((name) => name.startsWith('x-stainless-')).length > 5, sent.join());
+    // A browser asks for none that any page may send.
+    const wanted = sent.filter((name) => name !== 'accept');
+    const allowed = (allowedOf(wanted.join(',')) ?? '').toLowerCase().split(', ');
+    assert.deepEqual(
+      wanted.filter((name) => !allowed.includes(name)),
+      [],
+    );
+  });
+
+  test('other names are not echoed, nor more than a few', () => {
+    const odd = 'x-other, cookie, x-stainless-, x-stainless-1, x-stainless-a\r\nx: y, x-stainless-a_b';
+    assert.equal(allowedOf(odd), ALWAYS);
+    assert.equal(allowedOf(`${odd}, X-Stainless-OS ,x-stainless-os`), `${ALWAYS}, x-stainless-os`);
+    const many = Array.from({ length: 20_000 }, (_, n) => `x-stainless-${'a'.repeat((n % 40) + 1)}`);
+    assert.ok((allowedOf(many.join(',')) ?? '').split(', ').length <= 7 + 20);
+  });
+
+  test('a page of another origin is told nothing', () => {
+    const answer = preflight('x-stainless-os', { origin: 'http://evil.example' });
+    assert.deepEqual([answer.status, answer.headers['access-control-allow-headers']], [403, undefined]);
+    const none = preflight('x-stainless-os', { origin: '' });
+    assert.deepEqual([none.status, none.headers['access-control-allow-headers']], [204, undefined]);
+  });
 });
 
 describe('WebSocket upgrade', () => {
