@@ -55,7 +55,7 @@ export interface Bound {
 export function createServices(
   parts: ServiceParts,
   bound: Bound,
-  files: Pick<FileServices, 'uploads' | 'logs'>,
+  files: Pick<FileServices, 'uploads' | 'logs' | 'keepImages'>,
   /** Exists only after the services that it is given. */
   hub: () => SocketHub,
 ): AgentServices & { readonly vault: AgentVault; readonly completions: AgentCompletions } {
@@ -90,7 +90,7 @@ export function createServices(
     mcp,
     config,
     models: createModels(parts, config),
-    completions: createCompletions(parts),
+    completions: createCompletions(parts, files),
     usage: parts.ledger,
     tasks: schedule.service,
     sessions: parts.mind.sessions,
@@ -105,11 +105,15 @@ export function createServices(
   };
 }
 
-function createCompletions({ agent, clock, log, db, journal, turns }: ServiceParts): AgentCompletions {
+function createCompletions(
+  { agent, clock, log, db, journal, turns }: ServiceParts,
+  { keepImages }: Pick<FileServices, 'keepImages'>,
+): AgentCompletions {
   const { name, model } = agent.init.settings;
   return createAgentCompletions({
     ...{ agentName: name, settings: model, turns, journal, db, clock },
     remembers: model.provider !== 'echo',
+    keepImages,
     onDefect: (error, where) => log.error('server.defect', { where, error }),
   });
 }

@@ -8,7 +8,7 @@
 import { type ClientKey, namedClient } from '../contract/client-key.ts';
 import type { Clock } from '../contract/clock.ts';
 import { AppError, ERRORS, type ErrorCode, type WireError } from '../contract/errors.ts';
-import type { ServerFrame } from '../contract/frames.ts';
+import type { AttachmentInfo, ServerFrame } from '../contract/frames.ts';
 import type {
   CompletionEvent,
   CompletionRequest,
@@ -30,6 +30,8 @@ export interface CompletionParts {
   readonly clock: Clock;
   /** False: the model says things back and remembers nothing. */
   readonly remembers: boolean;
+  /** As files of a turn. */
+  readonly keepImages: (images: CompletionRequest['images']) => Promise<readonly AttachmentInfo[]>;
   readonly onDefect: (error: unknown, where: string) => void;
 }
 
@@ -68,8 +70,13 @@ export function createCompletions(given: CompletionParts): Completions {
         onEvent(event);
       });
       live.add(completion);
-      if (isStopped) completion.leaveOnStop();
-      else completion.start(gone);
+      try {
+        if (isStopped) completion.leaveOnStop();
+        else await completion.start(gone);
+      } catch (error) {
+        live.delete(completion);
+        throw error;
+      }
       return { sessionId };
     },
     stop: () => {
@@ -124,13 +131,17 @@ class Completion {
     this.#sinceMs = parts.clock.wallMs();
   }
 
-  start(gone: AbortSignal | undefined): void {
+  /** Files are whole and on disk before the turn that has them is accepted. */
+  async start(gone: AbortSignal | undefined): Promise<void> {
     if (gone?.aborted) return this.leave(GONE);
-    const { turns } = this.#parts;
+    const { id, text, images } = this.#request;
+    const attachments = images.length === 0 || this.#isRepeated() ? [] : await this.#parts.keepImages(images);
+    // The agent stops, or the client went away meanwhile.
+    if (this.#isOver) return;
+    if (gone?.aborted) return this.leave(GONE);
     this.#prepareSession();
-    const { id, text } = this.#request;
-    turns.submit(
-      { client: this.#client, sessionId: this.#sessionId, messageId: id, text, attachments: [] },
+    this.#parts.turns.submit(
+      { client: this.#client, sessionId: this.#sessionId, messageId: id, text, attachments },
       this.#outlet(),
     );
     gone?.addEventListener('abort', () => this.#stopTurn(), { once: true });
@@ -144,6 +155,15 @@ class Completion {
   leaveOnStop(): void {
     const isLost = this.#isOneOff && this.#parts.remembers && !this.#request.isKeyed;
     this.leave(isLost ? LOST : STOPPING);
+  }
+
+  /** Its turn has the images of the first time. */
+  #isRepeated(): boolean {
+    const { journal, db } = this.#parts;
+    const { id, isKeyed } = this.#request;
+    return (
+      isKeyed && withStorageErrors(db.name, () => journal.findByMessage(this.#client.key, id)) !== undefined
+    );
   }
 
   #stopTurn(): void {

@@ -13,7 +13,7 @@ import type { UploadService } from '../gateway/services/upload-service.ts';
 import type { EventLog } from '../logging/event-log.ts';
 import type { Database } from '../storage/database.ts';
 import { createFileRecords, type FileRecord, newFileId } from '../storage/file-records.ts';
-import type { Uploads } from '../uploads/uploads.ts';
+import type { KeptFile, Uploads } from '../uploads/uploads.ts';
 import type { ChildProcesses } from './child-processes.ts';
 
 export interface FileServicesOptions {
@@ -33,6 +33,8 @@ export interface Announced {
 export interface FileServices {
   readonly uploads: UploadService;
   readonly logs: LogService;
+  /** Images that came with a request, as files of its turn. Throws codes of `upload` and `storage`. */
+  keepImages(images: readonly KeptFile[]): Promise<readonly AttachmentInfo[]>;
   /** The files of an answer, so that clients may ask for them. Never throws. */
   announce(answer: Announced): void;
   stop(): void;
@@ -72,6 +74,10 @@ export function createFileServices(options: FileServicesOptions): FileServices {
       open: async (id) => (await load()).open(id),
     },
     logs: createLogService(options),
+    keepImages: async (images) => {
+      const stored = await (await load()).keep(images);
+      return stored.map(({ path, filename }) => ({ type: 'image', path, filename }));
+    },
     announce: (answer) => record(toRecords(answer, dir), 1),
     stop: expiry.stop,
   };

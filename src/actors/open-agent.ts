@@ -271,6 +271,7 @@ async function serve(
     legacyRest: settings.gateway.legacyRest,
     hasAuthenticatedSocket: hub.hasAuthenticatedSocket,
     bodyBytesMax: settings.limits.bodyBytes,
+    fileBodyBytesMax: settings.limits.completionBodyBytes,
     uploadBytesMax: settings.limits.uploadBytes,
     jsonDepthMax: settings.limits.jsonDepth,
     onDefect,

@@ -30,6 +30,8 @@ export const DEFAULT_LIMITS = {
   authFailuresPerMinute: 10,
   /** JSON request body, in bytes. */
   bodyBytes: 1024 * 1024,
+  /** The same of requests of OpenAI's clients, which bring images along. */
+  completionBodyBytes: 16 * 1024 * 1024,
   /** Levels of arrays and objects in a JSON request body. */
   jsonDepth: 64,
   /** Largest note of the vault that is read, written and searched, in bytes. */

@@ -19,6 +19,8 @@ export interface Route {
   readonly body?: true;
   /** Only with `body`: a request without one means `{}`. */
   readonly emptyBody?: true;
+  /** Only with `body`: it brings files along, so that another limit of its size holds. */
+  readonly bodyWithFiles?: true;
   /** Given: the handler reads the body itself, as it arrives; never together with `body`. */
   readonly stream?: true;
   /** Lower case. Given to the handler, '' for each that the request does not have. */

@@ -42,6 +42,8 @@ export interface HttpAppOptions<T extends RouteTable, S extends RouteSchemas<T>,
   readonly legacyRest: 'off' | 'loopback';
   readonly hasAuthenticatedSocket: (remoteAddress: string) => boolean;
   readonly bodyBytesMax: number;
+  /** For JSON bodies that bring files along. */
+  readonly fileBodyBytesMax?: number;
   /** For bodies that their handlers read as they arrive. */
   readonly uploadBytesMax: number;
   readonly jsonDepthMax: number;
@@ -167,11 +169,11 @@ class RoutedHttpApp implements HttpApp {
   }
 
   #inputOptions(route: CompiledRoute, match: PathMatch): InputOptions {
-    const { bodyBytesMax, uploadBytesMax, jsonDepthMax, loadSchemas } = this.#rules;
+    const { bodyBytesMax, fileBodyBytesMax, uploadBytesMax, jsonDepthMax, loadSchemas } = this.#rules;
     return {
       row: route.row,
       params: match.params,
-      bodyBytesMax,
+      bodyBytesMax: route.row.bodyWithFiles ? (fileBodyBytesMax ?? bodyBytesMax) : bodyBytesMax,
       uploadBytesMax,
       jsonDepthMax,
       loadSchemas: async () => (await loadSchemas())[route.name] ?? {},

@@ -17,7 +17,7 @@ import { readMultipart } from './read-multipart.ts';
 import { findServed, readServed, type ServedFile, type ServedPlaces } from './served-file.ts';
 import { isSpeech, type Transcribe } from './transcribe.ts';
 import { type Incoming, type StoredFile, UploadDirectory } from './upload-directory.ts';
-import { toUploadError } from './upload-errors.ts';
+import { tooLarge, toUploadError } from './upload-errors.ts';
 
 export interface UploadsOptions {
   /** Of the agent. */
@@ -43,6 +43,12 @@ export interface Upload {
   readonly body: ByteStream;
 }
 
+export interface KeptFile {
+  readonly filename: string;
+  readonly bytes: Uint8Array;
+}
+
+type Fill = (incoming: Incoming) => Promise<void>;
 type Received = StoredFile & { readonly transcription?: string };
 
 const DAY_MS = 86_400_000;
@@ -80,15 +86,36 @@ export class Uploads {
     log.info('upload.expired', { files: gone.length });
   }
 
-  async receive(upload: Upload): Promise<readonly Received[]> {
+  async receive({ contentType, announcedBytes, body }: Upload): Promise<readonly Received[]> {
+    const { uploadFiles: filesMax } = this.#options.limits;
+    const fill: Fill = (incoming) =>
+      readMultipart({
+        ...{ contentType, body: this.#pace.through(body), filesMax },
+        onFile: (name, content) => incoming.add(name, content),
+      });
+    return this.#inTurn(async () => this.#transcribe(await this.#store(announcedBytes, fill)));
+  }
+
+  /** What came in another way than an upload, with the limits of one. */
+  async keep(files: readonly KeptFile[]): Promise<readonly StoredFile[]> {
+    const { uploadFiles: max } = this.#options.limits;
+    if (files.length > max) throw tooLarge('uploadFiles', max, 'The request has more files');
+    const bytes = files.reduce((sum, file) => sum + file.bytes.byteLength, 0);
+    return this.#inTurn(() =>
+      this.#store(bytes, async (incoming) => {
+        for (const file of files) await incoming.add(file.filename, once(file.bytes));
+      }),
+    );
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const { uploadsAtOnce } = this.#options.limits;
     if (this.#underWay >= uploadsAtOnce) {
       throw new AppError('upload.busy', `${uploadsAtOnce} uploads are under way; try again in a moment`);
     }
     this.#underWay += 1;
     try {
-      const stored = await this.#store(upload);
-      return await this.#transcribe(stored);
+      return await work();
     } finally {
       this.#underWay -= 1;
     }
@@ -114,16 +141,12 @@ export class Uploads {
     };
   }
 
-  async #store({ contentType, announcedBytes, body }: Upload): Promise<readonly StoredFile[]> {
-    const { limits, log } = this.#options;
+  async #store(announcedBytes: number, fill: Fill): Promise<readonly StoredFile[]> {
+    const { log } = this.#options;
     let incoming: Incoming | undefined;
     try {
-      const started = await this.#directory.begin(announcedBytes);
-      incoming = started;
-      await readMultipart({
-        ...{ contentType, body: this.#pace.through(body), filesMax: limits.uploadFiles },
-        onFile: (name, content) => started.add(name, content),
-      });
+      incoming = await this.#directory.begin(announcedBytes);
+      await fill(incoming);
       const stored = await incoming.commit();
       await this.#record(stored);
       for (const { id, filename, bytes } of stored) log.info('upload.saved', { id, filename, bytes });
@@ -201,6 +224,10 @@ export class Uploads {
       throw error;
     }
   }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 function mediaTypeOf(filename: string): string {

@@ -21,3 +21,23 @@ test('what says nothing is no part of an earlier conversation', () => {
   ]);
   assert.equal(text, 'three');
 });
+
+test('images of what is asked are files of the turn; of earlier ones only the place is told', () => {
+  const image = { type: 'image_url', image_url: { url: 'DATA:image/jpeg;name=x;base64,aGVsbG8=' } };
+  const { history, text, images } = toChatTurn(
+    {
+      messages: [
+        { role: 'user', content: [image, { type: 'text', text: 'look' }] },
+        { role: 'assistant', content: 'seen' },
+        { role: 'user', content: [{ type: 'text', text: 'and this?' }, image] },
+      ],
+    },
+    '',
+  );
+  assert.deepEqual(history, [
+    { role: 'user', text: '[An image was sent here.]\nlook' },
+    { role: 'assistant', text: 'seen' },
+  ]);
+  assert.equal(text, 'and this?');
+  assert.deepEqual(images, [{ filename: 'image-1.jpg', bytes: Buffer.from('hello') }]);
+});

@@ -27,7 +27,12 @@ async function start(
     ...options,
     services: ({ engine: turns, ...parts }) => {
       const own = { turns, remembers: false, agentName: 'tester', settings: ECHO_SETTINGS };
-      const made = createAgentCompletions({ ...parts, ...own, onDefect: assert.fail });
+      const made = createAgentCompletions({
+        ...parts,
+        ...own,
+        keepImages: async () => [],
+        onDefect: assert.fail,
+      });
       completions = made;
       return { completions: made };
     },
@@ -37,6 +42,7 @@ async function start(
   return { gateway, openai, completions };
 }
 
+const PNG_URL = 'data:image/png;base64,aGVsbG8=';
 const soon = <T>(check: () => T | undefined | false, what: string) => until(check, what, 15_000);
 const user = (content: string) => ({ role: 'user', content }) as const;
 
@@ -167,7 +173,18 @@ for (const [name, factory] of TRANSPORTS) {
       { response_format: { type: 'json_object' } },
       { messages: [{ role: 'tool', tool_call_id: '1', content: 'x' }] },
       { messages: [{ role: 'assistant', content: 'x' }] },
-      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] }] },
+      ...[
+        'data:,',
+        'data:image/png;base64,',
+        'data:image/png,aGVsbG8=',
+        'data:image/svg+xml;base64,aGVsbG8=',
+        'https://example.com/a.png',
+        'http://127.0.0.1/a.png',
+      ].map((url) => ({
+        messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+      })),
+      { messages: [{ role: 'system', content: [{ type: 'image_url', image_url: { url: PNG_URL } }] }] },
+      { messages: [{ role: 'user', content: [{ type: 'input_file', file_id: 'f' }] }] },
       { messages: [] },
     ]) {
       await assert.rejects(

@@ -1,9 +1,10 @@
 /** OpenAI's own client against real agents: one that asks a provider, and one that dies in the middle of an answer. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import OpenAI from 'openai';
+import OpenAI, { APIError } from 'openai';
 import { eventually } from '../fixtures/chat.ts';
 import { startFleet } from '../fixtures/fleet-process.ts';
 import { startDouble, stopDouble } from '../fixtures/model-double.ts';
@@ -83,7 +84,8 @@ test('after a kill an agent asks again what somebody can fetch: what has a key, 
       return { content: `${name} is answered` };
     });
   }
-  const yaml = () => `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1", api_key: k }\n`;
+  const yaml = () =>
+    `model: { provider: openai, model_id: gpt-4.1, base_url: "${double.url}/v1", api_key: k }\n`;
   const fleet = await startFleet(t, { agents: ['asks'], yaml });
   const request = (name: string, over: { user?: string } = {}, key?: string) => {
     const openai = new OpenAI({ baseURL: `${fleet.agent('asks').url}/v1`, apiKey: 'none', maxRetries: 0 });
@@ -115,6 +117,74 @@ test('after a kill an agent asks again what somebody can fetch: what has a key, 
   const logs = await (await fetch(`${url}/api/logs?event=journal.recovered`)).text();
   assert.match(logs, /"run":2,"interrupted":1/);
   assert.match(readFileSync(join(dir, 'logs/events.jsonl'), 'utf8'), /"turn\.interrupted"/);
+  await fleet.stop();
+});
+
+test('images of OpenAI’s client are kept as uploads and shown to a model that sees, within limits', async (t) => {
+  const double = await startDouble();
+  t.after(() => stopDouble(double));
+  double.onMessage('what is this', { content: 'A picture.' });
+  const yaml = () =>
+    [
+      'model: { provider: groq, model_id: sees }',
+      'providers:',
+      `  groq: { api_key: k, base_url: "${double.url}/v1", models: [sees, { id: blind, vision: false }] }`,
+      'limits: { upload_files: 2, completion_body_bytes: 3000000 }\n',
+    ].join('\n');
+  const fleet = await startFleet(t, { agents: ['sees'], yaml });
+  const { url, dir } = fleet.agent('sees');
+  const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0 });
+  // More than other JSON bodies may have.
+  const bytes = randomBytes(1_200_000);
+  const data = bytes.toString('base64');
+  const image = (of = data) => ({
+    ...{ type: 'image_url' as const, image_url: { url: `data:image/png;base64,${of}` } },
+  });
+  const ask = (images: readonly ReturnType<typeof image>[], model = 'default') =>
+    openai.chat.completions.create({
+      ...{ model },
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'what is this' }, ...images] }],
+    });
+  const sent = () => JSON.stringify(double.getLastRequest()?.body);
+  const kept = () =>
+    readdirSync(join(dir, 'uploads'), { recursive: true })
+      .map(String)
+      .filter((name) => name.endsWith('.png'));
+
+  const answer = await ask([image()]);
+  assert.equal(answer.choices[0]?.message.content, 'A picture.');
+  // The double keeps no body of this size, but tells how large it was.
+  const [, size] = /"originalByteSize":(\d+)/.exec(sent()) ?? [];
+  assert.ok(Number(size) > data.length, sent());
+  const [path = ''] = kept();
+  assert.deepEqual(readFileSync(join(dir, 'uploads', path)), bytes);
+
+  const input_image = { type: 'input_image' as const, detail: 'auto' as const };
+  const response = await openai.responses.create({
+    model: 'default',
+    input: [
+      {
+        role: 'user',
+        content: [
+          { type: 'input_text', text: 'what is this' },
+          { ...input_image, image_url: 'data:image/png;base64,c21hbGw=' },
+        ],
+      },
+    ],
+  });
+  assert.equal(response.output_text, 'A picture.');
+  assert.ok(sent().includes('c21hbGw='), sent());
+
+  await ask([image('dW5zZWVu')], 'groq:blind');
+  assert.ok(!sent().includes('dW5zZWVu'), 'it is not shown to a model that cannot see');
+  assert.match(sent(), /image: image-1\.png.*cannot be shown images/);
+
+  assert.equal(kept().length, 3);
+  const refused = (code: string, status: number) => (error: unknown) =>
+    error instanceof APIError && error.status === status && error.code === code;
+  await assert.rejects(ask([image('YQ=='), image('YQ=='), image('YQ==')]), refused('upload.too_large', 413));
+  await assert.rejects(ask([image(), image()]), refused('body.too_large', 413));
+  assert.equal(kept().length, 3, 'what is refused leaves nothing');
   await fleet.stop();
 });
 

@@ -17,7 +17,7 @@ async function start(t: TestContext) {
   let made: Parameters<typeof createCompletions>[0] | undefined;
   const gateway = await startGateway(t, createNodeTransport, {
     services: ({ engine: turns, ...parts }) => {
-      made = { ...parts, turns, remembers: true, onDefect: assert.fail };
+      made = { ...parts, turns, remembers: true, keepImages: async () => [], onDefect: assert.fail };
       return {};
     },
   });
@@ -38,7 +38,7 @@ async function start(t: TestContext) {
         keepsSession: false,
       },
       history: [{ role: 'user', text: 'before' }],
-      ...{ text: 'now', wantsDeltas: false },
+      ...{ text: 'now', images: [], wantsDeltas: false },
       ...over,
     };
     const { sessionId } = await completions.begin(request, (event) => events.push(event), gone);

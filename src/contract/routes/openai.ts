@@ -14,6 +14,10 @@ const TURN_ERRORS = [
   'turn.cancelled',
   'agent.stopping',
   'storage.unavailable',
+  'storage.full',
+  'upload.too_large',
+  'upload.busy',
+  'directory.unwritable',
 ] as const;
 
 export const OPENAI_ROUTES = defineRoutes({
@@ -39,6 +43,7 @@ export const OPENAI_ROUTES = defineRoutes({
     eventStream: true,
     headers: ['idempotency-key'],
     body: true,
+    bodyWithFiles: true,
     errors: TURN_ERRORS,
   },
   createResponse: {
@@ -49,6 +54,7 @@ export const OPENAI_ROUTES = defineRoutes({
     eventStream: true,
     headers: ['idempotency-key'],
     body: true,
+    bodyWithFiles: true,
     errors: [...TURN_ERRORS, 'completion.not_found'],
   },
 });

@@ -5,7 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../../contract/errors.ts';
 import type { ChatRequestBody, ResponseRequestBody } from '../../contract/schemas/openai.ts';
-import type { CompletionRequest, Said } from '../services/completion-service.ts';
+import type { CompletionRequest, Said, SentImage } from '../services/completion-service.ts';
+import { imageOf, isImagePart } from './openai-images.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 /** Why a field is refused; undefined: it may stand there. */
@@ -47,12 +48,12 @@ function isFormat(value: unknown): boolean {
 
 export function toChatTurn(body: ChatRequestBody, key: string): CompletionRequest {
   refuseUnsupported(body);
-  const said: Said[] = [];
+  const said: Message[] = [];
   const instructions: string[] = [];
   for (const [at, { role, content, ...rest }] of body.messages.entries()) {
     const where = `messages.${at}`;
     if (isFilledList(rest.tool_calls) || rest.function_call) throw invalid(`${where}.tool_calls`, TOOLS);
-    take(role, textOf(content, `${where}.content`), where, { said, instructions });
+    take(role, sentIn(content, `${where}.content`), where, { said, instructions });
   }
   return { ...toTurn(body, key, said, instructions), previousId: undefined, keepsSession: false };
 }
@@ -63,7 +64,7 @@ export function toResponseTurn(body: ResponseRequestBody, key: string): Completi
   if (format !== undefined && format !== null && isFormat(format)) {
     throw invalid('text.format', 'the form of an answer cannot be promised: ask for it in the input');
   }
-  const said: Said[] = [];
+  const said: Message[] = [];
   const instructions: string[] = body.instructions ? [body.instructions] : [];
   const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input;
   for (const [at, { type = 'message', role = '', content }] of items.entries()) {
@@ -72,7 +73,7 @@ export function toResponseTurn(body: ResponseRequestBody, key: string): Completi
     if (type === 'reasoning') continue;
     if (type !== 'message')
       throw invalid(`${where}.type`, `items of type ${type} are not taken: send messages`);
-    take(role, textOf(content, `${where}.content`), where, { said, instructions });
+    take(role, sentIn(content, `${where}.content`), where, { said, instructions });
   }
   return {
     ...toTurn(body, key, said, instructions),
@@ -84,7 +85,7 @@ export function toResponseTurn(body: ResponseRequestBody, key: string): Completi
 function toTurn(
   body: ChatRequestBody | ResponseRequestBody,
   key: string,
-  said: readonly Said[],
+  said: readonly Message[],
   instructions: readonly string[],
 ): Omit<CompletionRequest, 'previousId' | 'keepsSession'> {
   if (key !== '' && !KEY.test(key)) {
@@ -92,7 +93,7 @@ function toTurn(
   }
   // What the agent has not answered yet is asked of it now.
   const from = said.findLastIndex(({ role }) => role === 'assistant') + 1;
-  const asked = said.slice(from).map(({ text }) => text);
+  const asked = said.slice(from);
   if (asked.length === 0) throw invalid('messages', 'the last message must be one of the user');
   const session = body.session_id ?? body.metadata?.session_id;
   const user = body.user ? `${USER_PREFIX}${body.user}` : undefined;
@@ -102,20 +103,33 @@ function toTurn(
     model: body.model ?? undefined,
     sessionId: session ?? user,
     // Vendors refuse a conversation with an empty message, and clients send such: an answer that was a refusal.
-    history: said.slice(0, from).filter(({ text }) => text.trim() !== ''),
-    text: [...framed(instructions), ...asked].join('\n\n'),
+    history: said
+      .slice(0, from)
+      .map(remembered)
+      .filter(({ text }) => text.trim() !== ''),
+    text: [...framed(instructions), ...asked.map(({ text }) => text)].join('\n\n'),
+    images: asked.flatMap(({ images }) => images),
     wantsDeltas: body.stream === true,
   };
 }
 
+/** Sessions remember words: an image of an earlier message is shown no second time. */
+function remembered({ role, text, images }: Message): Said {
+  const lines = images.map(() => '[An image was sent here.]');
+  return { role, text: [...lines, text].join('\n').trimEnd() };
+}
+
 function take(
   role: string,
-  text: string,
+  { text, images }: Sent,
   where: string,
-  into: { readonly said: Said[]; readonly instructions: string[] },
+  into: { readonly said: Message[]; readonly instructions: string[] },
 ): void {
+  if (images.length > 0 && role !== 'user') {
+    throw invalid(`${where}.content`, 'images are taken in messages of the user');
+  }
   if (role === 'system' || role === 'developer') into.instructions.push(text);
-  else if (role === 'user' || role === 'assistant') into.said.push({ role, text });
+  else if (role === 'user' || role === 'assistant') into.said.push({ role, text, images });
   else throw invalid(`${where}.role`, `messages of the role "${role}" are not taken`);
 }
 
@@ -126,18 +140,29 @@ function framed(instructions: readonly string[]): readonly string[] {
 }
 
 type Content = ChatRequestBody['messages'][number]['content'];
+interface Sent {
+  readonly text: string;
+  readonly images: readonly SentImage[];
+}
+type Message = Said & Sent;
+
 const TEXT_PARTS = ['text', 'input_text', 'output_text'];
 
-function textOf(content: Content, where: string): string {
-  if (content === undefined || content === null) return '';
-  if (typeof content === 'string') return content;
-  return content
-    .map(({ type, text }, at) => {
-      if (TEXT_PARTS.includes(type) && text !== undefined) return text;
-      const mend = 'send text, and upload files with POST /api/upload';
+function sentIn(content: Content, where: string): Sent {
+  if (content === undefined || content === null) return { text: '', images: [] };
+  if (typeof content === 'string') return { text: content, images: [] };
+  const texts: string[] = [];
+  const images: SentImage[] = [];
+  for (const [at, part] of content.entries()) {
+    const { type, text } = part;
+    if (TEXT_PARTS.includes(type) && text !== undefined) texts.push(text);
+    else if (isImagePart(type)) images.push(imageOf(part, `${where}.${at}`, images.length + 1));
+    else {
+      const mend = 'send text and images, and upload other files with POST /api/upload';
       throw invalid(`${where}.${at}.type`, `parts of type ${type} are not taken: ${mend}`);
-    })
-    .join('\n');
+    }
+  }
+  return { text: texts.join('\n'), images };
 }
 
 function refuseUnsupported(body: Body): void {

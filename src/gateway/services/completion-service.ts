@@ -7,6 +7,12 @@ export interface Said {
   readonly text: string;
 }
 
+/** Of a client that sends it with its question. */
+export interface SentImage {
+  readonly filename: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface CompletionRequest {
   /** Idempotency key: the same id is the same turn, however often it is asked for. */
   readonly id: string;
@@ -23,6 +29,8 @@ export interface CompletionRequest {
   /** What was said before, as the client tells it; of no interest where the session remembers something itself. */
   readonly history: readonly Said[];
   readonly text: string;
+  /** Of what is asked now. */
+  readonly images: readonly SentImage[];
   readonly wantsDeltas: boolean;
 }
 
@@ -59,7 +67,7 @@ export interface CompletionService {
   modelOf(name: string | undefined): string;
   /**
    * Events come from now on, `done` or `failed` last. Once `gone` is aborted nobody listens: the turn is stopped. Throws
-   * `model.unknown`, `completion.not_found`, and codes of `storage`.
+   * `model.unknown`, `completion.not_found`, and codes of `storage` and `upload`.
    */
   begin(
     request: CompletionRequest,
