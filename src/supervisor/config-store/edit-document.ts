@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Document, isMap, isScalar, type Pair } from 'yaml';
 import { parseRawConfig } from '../config/parse-config.ts';
-import { editMap, spelledOut, textOfKey } from './edit-nodes.ts';
+import { editMap, handDownComments, spelledOut, textOfKey } from './edit-nodes.ts';
 import type { Json } from './mask.ts';
 
 /** Nothing is broken into lines: what has blanks around its line ends would not come through it unchanged. */
@@ -19,12 +19,13 @@ export async function editText(
   after: Json,
   pause: () => Promise<unknown>,
 ): Promise<string | undefined> {
-  const { document, data } = parseRawConfig(file, source);
+  const { data } = parseRawConfig(file, source);
+  const document = (): Document => handDownComments(parseRawConfig(file, source).document, source);
   if (isDeepStrictEqual(data, after)) return source;
   await pause();
   const attempts = [
-    () => edited(document, data, after),
-    () => edited(spelledOut(parseRawConfig(file, source).document, data), data, after),
+    () => edited(document(), data, after),
+    () => edited(spelledOut(document(), data), data, after),
   ];
   for (const attempt of attempts) {
     const rewritten = attempt();

@@ -18,6 +18,33 @@ import {
 } from 'yaml';
 import { isRecord, type Json } from './mask.ts';
 
+/**
+ * The library takes a comment right in front of a list's first item for one of the list, where it would stay while the
+ * item moves or goes. From here on it is the item's; what a blank line parts from that, or stands behind the key, is not.
+ */
+export function handDownComments(document: Document, source: string): Document {
+  visit(document, {
+    Seq: (_, seq) => {
+      const [first] = seq.items;
+      if (seq.flow || !seq.commentBefore || !seq.range || !isNode(first)) return;
+      const ofList = seq.commentBefore.split('\n');
+      const ofFirst = ofList.splice(ofList.length - commentLinesAbove(source, seq.range[0], ofList.length));
+      seq.commentBefore = ofList.join('\n') || null;
+      first.commentBefore = joined(ofFirst.join('\n'), first.commentBefore) || null;
+    },
+  });
+  return document;
+}
+
+function commentLinesAbove(source: string, at: number, max: number): number {
+  let end = source.lastIndexOf('\n', at - 1);
+  for (let count = 0; ; count += 1) {
+    const start = source.lastIndexOf('\n', end - 1) + 1;
+    if (count === max || end <= 0 || !/^[ \t]*#/.test(source.slice(start, end))) return count;
+    end = start - 1;
+  }
+}
+
 /** `before` is what `map` says now, keys that are merged into it included. */
 export function editMap(document: Document, map: YAMLMap, before: Json, after: Json): void {
   for (const key of Object.keys(before)) if (!Object.hasOwn(after, key)) remove(map, key);
