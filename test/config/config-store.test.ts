@@ -290,7 +290,7 @@ test('a version that is not the present one is a conflict that names the present
   assert.match(text(), /^name: first # shown/m);
 });
 
-test('writes without a version come one after the other, and none is lost', async (t) => {
+test('weak point 30: writes without a version come one after the other, and none is lost', async (t) => {
   const { store, agent } = openStore(t, { source: '# mine\n' });
   await Promise.all(Array.from({ length: 12 }, (_, index) => store.patch(agent, `own_${index}`, index, '')));
   const { value } = await store.read(agent);

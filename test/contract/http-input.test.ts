@@ -80,7 +80,7 @@ describe('input', () => {
 
 describe('defects', () => {
   for (const path of ['/boom', '/boom/later', '/boom/other']) {
-    test(`${path}: 500 internal without the message, reported with its stack`, async () => {
+    test(`weak point 10: ${path}: 500 internal without the message, reported with its stack`, async () => {
       const { app, defects } = startNotes();
       const response = await app.handle(request({ path, origin: 'http://localhost' }));
       assert.equal(response.status, 500);

@@ -1,6 +1,6 @@
 /**
- * The checklist of the reference (its appendix C), row by row, against a running agent. Where design §8 differs on
- * purpose, the test says what is done instead.
+ * The checklist of the reference (its appendix C), row by row as docs/conformance.md numbers them, against a running
+ * agent. Where we differ on purpose, the test says what is done instead.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ test('appendix C', async (t) => {
   const get = async (path: string) => (await ask('GET', path)).json;
 
   await t.test(
-    'every response carries the CORS headers for an allowed origin; OPTIONS anywhere is 204',
+    'appendix C 1: every response carries the CORS headers for an allowed origin; OPTIONS anywhere is 204',
     async () => {
       const headers = { origin: 'http://localhost:3000' };
       for (const path of ['/api/health', '/api/vault/notes/none.md', '/nowhere']) {
@@ -54,31 +54,34 @@ test('appendix C', async (t) => {
     },
   );
 
-  await t.test('error bodies are {"error"} JSON, also for 404, 405, 413 and bad JSON', async () => {
-    const bad = await fetch(`${url}/api/config`, {
-      method: 'PUT',
-      body: '{',
-      headers: { 'content-type': 'application/json' },
-    });
-    const large = await fetch(`${url}/api/vault/notes/x.md`, {
-      method: 'PUT',
-      body: JSON.stringify('x'.repeat(2 ** 24)),
-      headers: { 'content-type': 'application/json' },
-    });
-    const answers = [
-      await fetch(`${url}/nowhere`),
-      await fetch(`${url}/api/health`, { method: 'POST' }),
-      bad,
-      large,
-    ];
-    assert.deepEqual(
-      answers.map(({ status }) => status),
-      [404, 405, 400, 413],
-    );
-    for (const answer of answers) assert.equal(typeof ((await answer.json()) as Json).error, 'string');
-  });
+  await t.test(
+    'appendix C 2: error bodies are {"error"} JSON, also for 404, 405, 413 and bad JSON',
+    async () => {
+      const bad = await fetch(`${url}/api/config`, {
+        method: 'PUT',
+        body: '{',
+        headers: { 'content-type': 'application/json' },
+      });
+      const large = await fetch(`${url}/api/vault/notes/x.md`, {
+        method: 'PUT',
+        body: JSON.stringify('x'.repeat(2 ** 24)),
+        headers: { 'content-type': 'application/json' },
+      });
+      const answers = [
+        await fetch(`${url}/nowhere`),
+        await fetch(`${url}/api/health`, { method: 'POST' }),
+        bad,
+        large,
+      ];
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [404, 405, 400, 413],
+      );
+      for (const answer of answers) assert.equal(typeof ((await answer.json()) as Json).error, 'string');
+    },
+  );
 
-  await t.test('health and agent-info have the keys of the reference', async () => {
+  await t.test('appendix C 3: health and agent-info have the keys of the reference', async () => {
     const { status, agent, version, connected_clients } = await get('/api/health');
     assert.deepEqual([status, agent, typeof version, connected_clients], ['ok', 'Probe', 'string', 0]);
     const info = await get('/api/agent-info');
@@ -86,7 +89,7 @@ test('appendix C', async (t) => {
   });
 
   await t.test(
-    'PATCH system_prompt and name accept a bare JSON string, which is readable afterwards; PATCH replaces',
+    'appendix C 4: PATCH system_prompt and name accept a bare JSON string, which is readable afterwards; PATCH replaces',
     async () => {
       const { json } = await ask('PATCH', '/api/config/system_prompt', 'new prompt');
       assert.deepEqual([json.ok, json.restart_required, json.system_prompt], [true, true, 'new prompt']);
@@ -99,7 +102,7 @@ test('appendix C', async (t) => {
     },
   );
 
-  await t.test('restart_required is false for model and providers', async () => {
+  await t.test('appendix C 5: restart_required is false for model and providers', async () => {
     const { json } = await ask('PATCH', '/api/config/providers', {});
     assert.equal(json.restart_required, false);
     const model = await ask('PATCH', '/api/config/model', { provider: 'echo', delay_ms: 20 });
@@ -107,7 +110,7 @@ test('appendix C', async (t) => {
   });
 
   await t.test(
-    'notes: content round-trips byte-exact, 404 is JSON, nested folders are made, segments are decoded',
+    'appendix C 6: notes: content round-trips byte-exact, 404 is JSON, nested folders are made, segments are decoded',
     async () => {
       const content = '---\r\ntitle: A B\r\n---\r\n\r\nHello [[B]]\r\n';
       const put = await ask('PUT', '/api/vault/notes/sub%20dir/deep/A.md', { content });
@@ -122,7 +125,7 @@ test('appendix C', async (t) => {
     },
   );
 
-  await t.test('list and search: tags are always an array', async () => {
+  await t.test('appendix C 7: list and search: tags are always an array', async () => {
     await ask('PUT', '/api/vault/notes/odd.md', { content: '---\ntags: one\n---\nneedle' });
     await ask('PUT', '/api/vault/notes/none.md', { content: '---\ntags:\n---\nneedle' });
     const listed = (await get('/api/vault/notes')).notes as Json[];
@@ -131,21 +134,24 @@ test('appendix C', async (t) => {
     for (const { tags } of [...listed, ...found]) assert.ok(Array.isArray(tags), JSON.stringify(tags));
   });
 
-  await t.test('graph: nodes and edges have their keys, and edges lie between nodes that exist', async () => {
-    await ask('PUT', '/api/vault/notes/linker.md', { content: '[[B]] [[nobody]]' });
-    const { nodes, edges } = (await get('/api/vault/graph')) as { nodes: Json[]; edges: Json[] };
-    const shown = JSON.stringify(edges);
-    assert.ok(nodes.every((node) => ['id', 'label', 'tags', 'type'].every((key) => key in node)));
-    const ids = nodes.map(({ id }) => id);
-    assert.ok(
-      edges.some(({ source, target }) => source === 'linker.md' && target === 'B.md'),
-      shown,
-    );
-    assert.ok(edges.every(({ source, target }) => ids.includes(source) && ids.includes(target)));
-  });
+  await t.test(
+    'appendix C 8: graph: nodes and edges have their keys, and edges lie between nodes that exist',
+    async () => {
+      await ask('PUT', '/api/vault/notes/linker.md', { content: '[[B]] [[nobody]]' });
+      const { nodes, edges } = (await get('/api/vault/graph')) as { nodes: Json[]; edges: Json[] };
+      const shown = JSON.stringify(edges);
+      assert.ok(nodes.every((node) => ['id', 'label', 'tags', 'type'].every((key) => key in node)));
+      const ids = nodes.map(({ id }) => id);
+      assert.ok(
+        edges.some(({ source, target }) => source === 'linker.md' && target === 'B.md'),
+        shown,
+      );
+      assert.ok(edges.every(({ source, target }) => ids.includes(source) && ids.includes(target)));
+    },
+  );
 
   await t.test(
-    'upload: any field name, a directory of its own, the last component as its name, an empty file is fine',
+    'appendix C 11: upload: any field name, a directory of its own, the last component as its name, an empty file is fine',
     async () => {
       const upload = async (name: string, content: string) => {
         const form = new FormData();
@@ -167,13 +173,13 @@ test('appendix C', async (t) => {
     },
   );
 
-  await t.test('the agent directory: skeleton, .port, substituted variables', async () => {
+  await t.test('appendix C 23: the agent directory has its files, and its port in .port', async () => {
     assert.equal(readFileSync(join(dir, '.port'), 'utf8'), String(fleet.agent('a1').port));
     for (const name of ['openagent.yaml', 'openagent.db', 'logs/events.jsonl'])
       assert.ok(existsSync(join(dir, name)), name);
   });
 
-  await t.test('logs: a bare array, a prefix filter, DELETE answers ok', async () => {
+  await t.test('appendix C 12: logs: a bare array, a prefix filter, DELETE answers ok', async () => {
     const entries = await eventually(async () => {
       const found = (await get('/api/logs?lines=50&event=gateway.')) as unknown as Json[];
       return found.length > 0 && found;
@@ -186,7 +192,7 @@ test('appendix C', async (t) => {
   });
 
   await t.test(
-    'auth: auth_ok with agent_name and version, without client_id as well, and optional without a token',
+    'appendix C 14: auth_ok with agent_name and version, without client_id as well, and optional without a token',
     async (t) => {
       const named = await openChat(t, fleet.agent('a1').wsUrl, { clientId: 'named' });
       const ok = await named.frame(({ type }) => type === 'auth_ok');
@@ -197,7 +203,7 @@ test('appendix C', async (t) => {
   );
 
   await t.test(
-    'bad JSON is answered and the connection kept; unknown types are ignored; ping is answered by pong',
+    'appendix C 15 and 22: bad JSON is answered and the connection kept; unknown types are ignored; ping is answered by pong',
     async (t) => {
       const chat = await openChat(t, fleet.agent('a1').wsUrl, { clientId: 'odd' });
       chat.send('not an object' as never);
@@ -211,7 +217,7 @@ test('appendix C', async (t) => {
   );
 
   await t.test(
-    'a message has a default session and one terminal frame with it; blank text is ignored; attachments are null',
+    'appendix C 16 and 17: a message has a default session and one terminal frame with it; blank text is ignored',
     async (t) => {
       const chat = await openChat(t, fleet.agent('a1').wsUrl, { clientId: 'default' });
       chat.send({ type: 'message', text: '   ' });
@@ -226,7 +232,7 @@ test('appendix C', async (t) => {
   );
 
   await t.test(
-    'queued.position starts at 1; beyond 20 waiting a message is refused with its session',
+    'appendix C 18: queued.position starts at 1; beyond 20 waiting a message is refused with its session',
     async (t) => {
       const chat = await openChat(t, fleet.agent('a1').wsUrl, { clientId: 'queue' });
       for (let index = 0; index < 23; index++)
@@ -238,7 +244,7 @@ test('appendix C', async (t) => {
     },
   );
 
-  await t.test('ten commands and unknown ones are answered while a turn runs', async (t) => {
+  await t.test('appendix C 21: ten commands and unknown ones are answered while a turn runs', async (t) => {
     const chat = await openChat(t, fleet.agent('a1').wsUrl, { clientId: 'commands' });
     chat.send({ type: 'message', text: 'long '.repeat(200), session_id: 'L' });
     await chat.frame(({ type }) => type === 'status', 'status');
@@ -263,7 +269,7 @@ test('appendix C', async (t) => {
     assert.doesNotMatch(String(stopped.text), /restart/i);
   });
 
-  await t.test('restart answers ok and the agent comes back on its port', async () => {
+  await t.test('appendix C 13: restart answers ok and the agent comes back on its port', async () => {
     assert.equal((await ask('POST', '/api/restart')).json.ok, true);
     await eventually(
       async () => (await get('/api/health').catch(() => ({}) as Json)).status === 'ok',

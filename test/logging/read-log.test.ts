@@ -100,7 +100,7 @@ test('whatever stands in the files, the end of it comes back', async (t) => {
   );
 });
 
-test('after the log was cleared its readers begin anew, and the old file is still there', async (t) => {
+test('weak point 53: after the log was cleared its readers begin anew, and the old file is still there', async (t) => {
   const dir = await tempDir(t);
   const log = openEventLog({
     ...{ dir, level: 'error', rotateBytes: 1e6, keepFiles: 3, secrets: [], clock: systemClock },

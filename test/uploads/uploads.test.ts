@@ -99,7 +99,7 @@ for (const [name, factory] of TRANSPORTS) {
       );
     });
 
-    test('a name that leads elsewhere stays in uploads/', async (t) => {
+    test('weak point 5: a name that leads elsewhere stays in uploads/', async (t) => {
       const { url, dir } = await start(t);
       const names = [
         '../../x',

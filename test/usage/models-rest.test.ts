@@ -125,7 +125,7 @@ describe('odd files', () => {
   const PATHS = ['', '/active', '/catalog', '/providers'].map((path) => `/api/models${path}`);
 
   for (const [what, source] of Object.entries(ODD)) {
-    test(`with ${what}: every GET answers, and a test says what is wrong`, async (t) => {
+    test(`weak points 37 and 38: with ${what}: every GET answers, and a test says what is wrong`, async (t) => {
       const rest = await startRest(t, { source });
       for (const path of [...PATHS, '/api/providers']) await get(rest, path);
       const { status, body } = await rest.ask('POST', '/api/models/constructor/test');

@@ -61,7 +61,7 @@ async function serve(t: TestContext): Promise<Served> {
   return { ...one, ask, get: ask, put };
 }
 
-test('appendix C: notes are listed sorted, with exactly the keys clients read', async (t) => {
+test('appendix C 6: notes are listed sorted, with exactly the keys clients read', async (t) => {
   const { put, get } = await serve(t);
   await put('b.md', '---\ntitle: B title\ntags: [one, two]\ntype: dream-log\n---\nbody');
   await put('a/c.md', 'body');
@@ -80,7 +80,7 @@ test('appendix C: notes are listed sorted, with exactly the keys clients read', 
   assert.deepEqual(body.notes[0]?.type, '');
 });
 
-test('appendix C: content round-trips byte-exact, nested folders are made, missing notes are 404 JSON', async (t) => {
+test('appendix C 6: content round-trips byte-exact, nested folders are made, missing notes are 404 JSON', async (t) => {
   const { put, get, ask, root } = await serve(t);
   const content = '\uFEFF# A\r\n\r\ntext\r\n';
   const written = await put('sub%20dir/d%C3%A9ep/B.md', content);
