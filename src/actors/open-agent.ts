@@ -271,7 +271,7 @@ async function serve(
     legacyRest: settings.gateway.legacyRest,
     hasAuthenticatedSocket: hub.hasAuthenticatedSocket,
     bodyBytesMax: settings.limits.bodyBytes,
-    fileBodyBytesMax: settings.limits.completionBodyBytes,
+    fileBodies: { bytesMax: settings.limits.completionBodyBytes, atOnceMax: settings.limits.uploadsAtOnce },
     uploadBytesMax: settings.limits.uploadBytes,
     jsonDepthMax: settings.limits.jsonDepth,
     onDefect,

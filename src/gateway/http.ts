@@ -42,8 +42,8 @@ export interface HttpAppOptions<T extends RouteTable, S extends RouteSchemas<T>,
   readonly legacyRest: 'off' | 'loopback';
   readonly hasAuthenticatedSocket: (remoteAddress: string) => boolean;
   readonly bodyBytesMax: number;
-  /** For JSON bodies that bring files along. */
-  readonly fileBodyBytesMax?: number;
+  /** JSON bodies that bring files along, each in memory as a whole. */
+  readonly fileBodies?: { readonly bytesMax: number; readonly atOnceMax: number };
   /** For bodies that their handlers read as they arrive. */
   readonly uploadBytesMax: number;
   readonly jsonDepthMax: number;
@@ -80,6 +80,8 @@ class RoutedHttpApp implements HttpApp {
   readonly #rules: AppRules;
   readonly #router: Router;
   #last: { readonly output: unknown; readonly response: HttpResponse } | undefined;
+  /** Larger than other bodies may be, and being read. */
+  #fileBodies = 0;
 
   constructor(rules: AppRules, router: Router) {
     this.#rules = rules;
@@ -163,17 +165,44 @@ class RoutedHttpApp implements HttpApp {
 
   async #runValidated(route: CompiledRoute, match: PathMatch, request: HttpRequest): Promise<unknown> {
     const peer = request.remoteAddress();
-    const input = await readInput(request, this.#inputOptions(route, match));
+    const options = this.#inputOptions(route, match);
+    const input = this.#hasFileBody(route, request)
+      ? await this.#readFileBody(request, options)
+      : await readInput(request, options);
     const onGone = (listener: () => void): void => request.onGone(listener);
     return route.handler(input, this.#rules.services, { remoteAddress: () => peer, onGone });
   }
 
+  /** One of unknown length may become as large as such a body may be. */
+  #hasFileBody({ row }: CompiledRoute, request: HttpRequest): boolean {
+    const { fileBodies, bodyBytesMax } = this.#rules;
+    if (!row.bodyWithFiles || fileBodies === undefined) return false;
+    const length = request.header('content-length');
+    return length === '' || Number(length) > bodyBytesMax;
+  }
+
+  async #readFileBody(request: HttpRequest, options: InputOptions): Promise<object> {
+    const atOnceMax = this.#rules.fileBodies?.atOnceMax ?? 0;
+    if (this.#fileBodies >= atOnceMax) {
+      throw new AppError(
+        'upload.busy',
+        `${atOnceMax} bodies with files are being read; try again in a moment`,
+      );
+    }
+    this.#fileBodies += 1;
+    try {
+      return await readInput(request, options);
+    } finally {
+      this.#fileBodies -= 1;
+    }
+  }
+
   #inputOptions(route: CompiledRoute, match: PathMatch): InputOptions {
-    const { bodyBytesMax, fileBodyBytesMax, uploadBytesMax, jsonDepthMax, loadSchemas } = this.#rules;
+    const { bodyBytesMax, fileBodies, uploadBytesMax, jsonDepthMax, loadSchemas } = this.#rules;
     return {
       row: route.row,
       params: match.params,
-      bodyBytesMax: route.row.bodyWithFiles ? (fileBodyBytesMax ?? bodyBytesMax) : bodyBytesMax,
+      bodyBytesMax: route.row.bodyWithFiles ? (fileBodies?.bytesMax ?? bodyBytesMax) : bodyBytesMax,
       uploadBytesMax,
       jsonDepthMax,
       loadSchemas: async () => (await loadSchemas())[route.name] ?? {},

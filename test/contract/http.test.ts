@@ -1,10 +1,23 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
 import { AppError, type ErrorCode } from '../../src/contract/errors.ts';
+import { defineRoutes } from '../../src/contract/route.ts';
 import { ROUTE_SCHEMAS } from '../../src/contract/route-schemas.ts';
 import { CONTROL_ROUTES } from '../../src/contract/routes/control.ts';
-import { type Ask, codeOf, INFO, request, start, startNotes, TOKEN, text } from '../fixtures/http-app.ts';
+import { createHttpApp } from '../../src/gateway/http.ts';
+import {
+  type Ask,
+  appOptions,
+  codeOf,
+  INFO,
+  request,
+  start,
+  startNotes,
+  TOKEN,
+  text,
+} from '../fixtures/http-app.ts';
 import { startReplies } from '../fixtures/http-replies.ts';
 
 describe('routes', () => {
@@ -213,6 +226,43 @@ describe('content types of a JSON route', () => {
     const { ask } = start({ token: TOKEN });
     assert.equal(ask({ method: 'POST', path: '/api/restart', contentType: 'text/plain' }).status, 401);
   });
+});
+
+test('bodies with files are larger than others, and only so many of them are in memory at once', async () => {
+  const routes = defineRoutes({
+    put: {
+      ...{ method: 'POST', path: '/put', summary: '', auth: 'none', errors: [] },
+      ...{ body: true, bodyWithFiles: true },
+    },
+  });
+  const schemas = { put: { body: z.string(), response: z.object({}) } };
+  const app = createHttpApp({
+    ...appOptions({}),
+    ...{ routes, handlers: { put: () => ({}) }, loadSchemas: async () => schemas },
+    fileBodies: { bytesMax: 1_000, atOnceMax: 2 },
+  });
+  const reading: ((body: Buffer) => void)[] = [];
+  const put = (length: string) =>
+    app.handle({
+      ...request({ method: 'POST', path: '/put', headers: { 'content-length': length } }),
+      readBody: (bytesMax) => {
+        assert.equal(bytesMax, 1_000);
+        return new Promise((resolve) => reading.push(resolve));
+      },
+    });
+  const under = [put('1000'), put('')];
+  const busy = await put('101');
+  assert.deepEqual([busy.status, codeOf(busy), reading.length], [503, 'upload.busy', 2]);
+  const small = put('100');
+  for (const read of reading.splice(0)) read(Buffer.from('""'));
+  for (const answer of await Promise.all([...under, small])) assert.equal(answer.status, 200);
+  const next = put('101');
+  for (const read of reading.splice(0)) read(Buffer.from('no JSON'));
+  assert.equal((await next).status, 400);
+  const last = [put('101'), put('101')];
+  for (const read of reading.splice(0)) read(Buffer.from('""'));
+  for (const answer of await Promise.all(last))
+    assert.equal(answer.status, 200, 'also after one that failed');
 });
 
 test('no module that an agent loads for its REST interface imports zod before a request needs it', () => {
