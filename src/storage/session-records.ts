@@ -174,8 +174,7 @@ export function createSessionRecords(db: Database, clock: Clock): SessionRecords
     list: (limit, offset) => (db.prepare(LIST).all(limit, offset) as SessionRow[]).map(toListed),
     has: (sessionId) => sql().state.get(keyOf(sessionId)) !== undefined,
     remove: (sessionId) => remove(db, sessionId),
-    markOneOff: (sessionId, isKeyed) =>
-      void db.prepare(MARK_ONE_OFF).run(keyOf(sessionId), isKeyed ? 0 : 1),
+    markOneOff: (sessionId, isKeyed) => void db.prepare(MARK_ONE_OFF).run(keyOf(sessionId), isKeyed ? 0 : 1),
     oneOffs: () =>
       (db.prepare('SELECT session FROM one_off_sessions').pluck().all() as string[]).map(
         (key) => JSON.parse(key) as SessionId,
