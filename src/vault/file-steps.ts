@@ -12,6 +12,8 @@ import type { Folder } from './vault-root.ts';
 
 /** Hidden, so neither listed nor watched; mostly on the same file system, so that a rename is all that is left to do. */
 export const STAGING_FOLDER = '.trash/.tmp';
+/** What `moveByCopy` calls its copies: nobody else's files. */
+const COPY_NAME = /^\.[0-9a-f]{18}\.tmp$/;
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 /** A rename that replaces what is there. */
@@ -44,6 +46,21 @@ async function moveByCopy(from: string, to: string, name: (copy: string) => Prom
     throw cause;
   }
   await unlink(from);
+}
+
+/**
+ * Removes a copy that a kill left in the middle of its move; other names are let be. By the time of its inode: its
+ * content has that of what was copied.
+ */
+export async function sweepCopy(folder: Folder, name: string, beforeMs: number): Promise<void> {
+  if (!COPY_NAME.test(name)) return;
+  const at = folder.at(name);
+  try {
+    const stats = await lstat(at);
+    if (stats.isFile() && stats.ctimeMs < beforeMs) await unlink(at);
+  } catch {
+    // Gone already, or on a disk that takes no writes: nobody is shown it, and the next scan looks again.
+  }
 }
 
 /** A rename that never replaces anything, where the file system has hard links. */

@@ -19,14 +19,21 @@ export interface ScanStep {
   readonly folders: readonly string[];
 }
 
+/** Told of every name that clients are not served. */
+export type OnHidden = (folder: Folder, name: string) => Promise<void>;
+
 /** Everything below `from`, `''` being the vault. Breadth first; ends early where the caller stops asking. */
-export async function* scanVault(root: VaultRoot, from: string): AsyncGenerator<ScanStep> {
+export async function* scanVault(
+  root: VaultRoot,
+  from: string,
+  onHidden?: OnHidden,
+): AsyncGenerator<ScanStep> {
   const left = [from];
   for (let path = left.shift(); path !== undefined; path = left.shift()) {
     const folder = await root.openFolder(path);
     if (folder === undefined) continue;
     try {
-      for await (const step of scanFolder(folder, path)) {
+      for await (const step of scanFolder(folder, path, onHidden)) {
         left.push(...step.folders);
         yield step;
       }
@@ -36,13 +43,20 @@ export async function* scanVault(root: VaultRoot, from: string): AsyncGenerator<
   }
 }
 
-async function* scanFolder(folder: Folder, path: string): AsyncGenerator<ScanStep> {
+async function* scanFolder(
+  folder: Folder,
+  path: string,
+  onHidden: OnHidden | undefined,
+): AsyncGenerator<ScanStep> {
   let names: string[] = [];
   let folders: string[] = [];
   // `.`: the folder itself, where its name is a link that leads to it.
   const entries = await opendir(folder.at('.'), { bufferSize: STEP });
   for await (const entry of entries) {
-    if (!isServed(entry.name)) continue;
+    if (!isServed(entry.name)) {
+      await onHidden?.(folder, entry.name);
+      continue;
+    }
     const kind = await kindOf(folder, entry);
     if (kind === 'folder') folders.push(joinPath(path, entry.name));
     else if (kind === 'file' && isNoteName(entry.name)) names.push(entry.name);

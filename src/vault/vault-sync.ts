@@ -7,17 +7,20 @@ import type { Clock, TimerHandle } from '../contract/clock.ts';
 import { AppError } from '../contract/errors.ts';
 import type { HostNotice, VaultWatching } from '../contract/host-link.ts';
 import type { Log } from '../logging/log.ts';
+import { sweepCopy } from './file-steps.ts';
 import { type IndexedFile, isCorrupt, type NoteChange, type NoteIndex } from './note-index.ts';
 import { isNoteName, isServed } from './note-path.ts';
 import { nextTurn } from './steps.ts';
 import { type Found, lookAt } from './vault-look.ts';
 import type { VaultRoot } from './vault-root.ts';
-import { scanVault } from './vault-scan.ts';
+import { type OnHidden, scanVault } from './vault-scan.ts';
 
 export interface VaultSyncOptions {
   readonly root: VaultRoot;
   readonly openIndex: (discard: boolean) => NoteIndex;
   readonly noteBytes: number;
+  /** Moves that began earlier are over, whatever they left. */
+  readonly startedMs: number;
   readonly clock: Clock;
   readonly log: Log;
   /** Asks to be told of changes on disk from now on. */
@@ -283,7 +286,9 @@ class Sync implements VaultSync {
         if (count % CHUNK_MAX === 0) await nextTurn();
         if (this.#isClosed) return;
       }
-      for await (const { files } of scanVault(this.#options.root, '')) {
+      const { root, startedMs } = this.#options;
+      const sweep: OnHidden = (folder, name) => sweepCopy(folder, name, startedMs);
+      for await (const { files } of scanVault(root, '', sweep)) {
         if (this.#isClosed) return;
         for (const { path, mtimeMs, size } of files) {
           const before = known.get(path);

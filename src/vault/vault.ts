@@ -74,6 +74,7 @@ class OpenVault {
   /** Tells versions of this index from those of an earlier one. */
   readonly #era = randomBytes(6).toString('hex');
   #sync: VaultSync | undefined;
+  readonly #startedMs: number;
   #openedMs = 0;
   #stopListening = (): void => {};
   #expiry: TimerHandle;
@@ -82,6 +83,7 @@ class OpenVault {
   constructor(options: VaultOptions) {
     this.#options = options;
     this.#root = createVaultRoot(options.path);
+    this.#startedMs = options.clock.wallMs();
     const locks = createKeyedLocks();
     const { noteBytes, clock } = options;
     this.#files = createNoteFiles({ root: this.#root, locks, noteBytes });
@@ -258,7 +260,16 @@ class OpenVault {
     if (this.#isClosed) throw stopping();
     const { indexFile: file, noteBytes, clock, log, watch, onChange, onUnwatched, onNotice } = this.#options;
     const sync = createVaultSync({
-      ...{ root: this.#root, noteBytes, clock, log, watch, onChange, onUnwatched },
+      ...{
+        root: this.#root,
+        noteBytes,
+        clock,
+        log,
+        watch,
+        onChange,
+        onUnwatched,
+        startedMs: this.#startedMs,
+      },
       openIndex: (discard) => openNoteIndex({ file, discard }),
     });
     this.#stopListening = onNotice((notice) => sync.notice(notice));
