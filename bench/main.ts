@@ -9,6 +9,7 @@ import Table from 'cli-table3';
 import { benchDeltas } from './deltas.ts';
 import type { Row } from './figures.ts';
 import { benchMemory, benchStart } from './fleet-start.ts';
+import { benchHang } from './hang.ts';
 import { benchHostDeath } from './host-death.ts';
 import { benchMetrics } from './metrics.ts';
 import { benchRestart } from './restart.ts';
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   P4: benchStart,
   P5: benchMemory,
   P6: benchRestart,
+  P7: benchHang,
   P8: benchHostDeath,
   metrics: benchMetrics,
   P9: benchDeltas,

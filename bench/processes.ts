@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -19,6 +19,8 @@ export interface Running {
   residentBytes(): Promise<number | undefined>;
   /** From what `provoke` does to its first child, the host, until all is ready once more, in milliseconds. */
   readyAgainMs(provoke: (hostPid: number) => void): Promise<number>;
+  /** What `read` makes of the first line to come that it knows. */
+  until<T>(read: (line: string) => T | undefined): Promise<T>;
   /** Of the product. */
   hostPid(): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -76,13 +78,14 @@ async function start(
   // A group of its own: the product's host is a child of its launcher, and both end together.
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) sendToGroup(child, signal);
     await exited;
     sendToGroup(child, 'SIGKILL');
   };
   try {
-    const port = await readUntilReady(child, createReader());
+    const port = await readUntil(child, lines, createReader());
     const startMs = performance.now() - startedAt;
     const hostPid = async (): Promise<number> => {
       const [pid] = await childrenOf(child);
@@ -91,13 +94,14 @@ async function start(
     };
     const readyAgainMs = async (provoke: (hostPid: number) => void): Promise<number> => {
       const pid = await hostPid();
-      const ready = readUntilReady(child, createReader());
+      const ready = readUntil(child, lines, createReader());
       const provokedAt = performance.now();
       provoke(pid);
       await ready;
       return performance.now() - provokedAt;
     };
-    return { port, startMs, residentBytes: () => residentBytesOf(child), readyAgainMs, hostPid, stop };
+    const until = <T>(read: (line: string) => T | undefined): Promise<T> => readUntil(child, lines, read);
+    return { port, startMs, residentBytes: () => residentBytesOf(child), readyAgainMs, until, hostPid, stop };
   } catch (error) {
     await stop('SIGKILL');
     throw error;
@@ -112,22 +116,34 @@ function sendToGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function readUntilReady(child: ChildProcess, read: (line: string) => number | undefined): Promise<number> {
+function readUntil<T>(
+  child: ChildProcess,
+  lines: Interface,
+  read: (line: string) => T | undefined,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`Not ready within ${START_MS} ms`)), START_MS);
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    lines.on('line', (line) => {
-      try {
-        const port = read(line);
-        if (port !== undefined) resolve(port);
-      } catch (error) {
-        reject(error as Error);
-      }
-    });
-    child.once('exit', (code, signal) =>
-      reject(new Error(`Ended with ${signal ?? code} before it was ready`)),
+    const settle = (end: () => void): void => {
+      clearTimeout(timer);
+      lines.off('line', look);
+      child.off('exit', fail);
+      end();
+    };
+    const timer = setTimeout(
+      () => settle(() => reject(new Error(`Not ready within ${START_MS} ms`))),
+      START_MS,
     );
-    lines.once('close', () => clearTimeout(timer));
+    const look = (line: string): void => {
+      try {
+        const found = read(line);
+        if (found !== undefined) settle(() => resolve(found));
+      } catch (error) {
+        settle(() => reject(error as Error));
+      }
+    };
+    const fail = (code: number | null, signal: NodeJS.Signals | null): void =>
+      settle(() => reject(new Error(`Ended with ${signal ?? code} before it was ready`)));
+    lines.on('line', look);
+    child.once('exit', fail);
   });
 }
 
