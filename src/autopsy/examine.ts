@@ -82,13 +82,17 @@ const SECOND_LOOK_MS = 100;
 /** For what the agent tells of itself while it is paused. */
 const FACTS_MS = 100;
 /** How soon one that has taken a request for a pause is paused, or never will be. */
-const PAUSE_MS = 50;
+const PAUSE_MS = 10;
+/** How often one that was paused elsewhere is let go on and paused again, in the hope of code of the user. */
+const PAUSES_MAX = 4;
+/** Long enough to be somewhere else by then. */
+const BETWEEN_PAUSES_MS = 2;
 /** How often, and for how long at a time, one is sampled that is not in code of the user when it is paused. */
 const SAMPLE_US = 200;
 const SAMPLING_MS = 50;
 const SAMPLINGS_MAX = 2;
 /** How soon a step ends in code of the user, if ever: V8 forgets steps, too. */
-const STEP_MS = 300;
+const STEP_MS = 100;
 const STEPS_MAX = 3;
 
 const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() ?? null)`;
@@ -117,14 +121,23 @@ async function readPaused(
   debuggee: Debuggee,
   surroundings: Surroundings,
 ): Promise<Omit<Examination, 'outcome'>> {
-  const paused = await pause(debuggee, surroundings.wait);
-  surroundings.onPaused?.();
-  const seen = toFrames(paused, debuggee);
+  const seen = await pauseInUser(debuggee, surroundings);
   const frames = isOfUser(seen, surroundings)
     ? seen
     : ((await sampleUser(debuggee, surroundings)) ?? (await stepToUser(debuggee, surroundings)));
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
   return { frames: frames ?? seen, heap, facts };
+}
+
+/** Samples cost more the fuller the heap is, some pauses nearly nothing; so those come first. Leaves it paused. */
+async function pauseInUser(debuggee: Debuggee, surroundings: Surroundings): Promise<readonly Frame[]> {
+  for (let pauses = 1; ; pauses += 1) {
+    const frames = toFrames(await pause(debuggee, surroundings.wait), debuggee);
+    surroundings.onPaused?.();
+    if (isOfUser(frames, surroundings) || pauses === PAUSES_MAX) return frames;
+    await debuggee.post('Debugger.resume');
+    await surroundings.wait(BETWEEN_PAUSES_MS);
+  }
 }
 
 /**
