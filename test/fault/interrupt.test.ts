@@ -9,12 +9,18 @@ import { Worker } from 'node:worker_threads';
 import { systemClock } from '../../src/contract/clock.ts';
 import { VITALS_BYTES } from '../../src/contract/vitals.ts';
 import { createInterrupter, INTERRUPTED_EXIT_CODE } from '../../src/supervisor/interrupt.ts';
+import { IS_WHOLE } from '../fixtures/matrix.ts';
 
 const interrupter = createInterrupter(systemClock);
-const RUNS = Number(process.env.OPENAGENT_TEST_RUNS ?? 1);
+/** A run takes a second of a core; what differs from run to run has shown itself within some tens. */
+const RUNS = Math.min(Number(process.env.OPENAGENT_TEST_RUNS ?? 1), 30);
+const PROBE_MS = 25;
 const ENTRY = new URL('../fixtures/fixture-worker.mjs', import.meta.url);
 
-for (const fault of ['loop', 'microtasks', 'regex', 'wait', 'swallow'] as const) {
+/** Elsewhere they are among others: in the tests below, and as hangs of whole agents in `hangs.test.ts`. */
+const FAULTS = IS_WHOLE ? (['loop', 'microtasks', 'regex', 'wait', 'swallow'] as const) : [];
+
+for (const fault of FAULTS) {
   test(`a thread stuck in ${fault} is read and ended`, async (t) => {
     const { worker, exited } = await startStuck(t, fault);
     const read = await interrupter.interrupt(worker);
@@ -71,7 +77,7 @@ test('a thread whose loop turns is asked to exit, without being cut', async (t) 
 
 test('several at once are each ended, and a bystander is not', async (t) => {
   const bystander = await start(t, 'none');
-  const stuck = await Promise.all(['loop', 'wait', 'regex'].map((fault) => startStuck(t, fault)));
+  const stuck = await Promise.all(['swallow', 'wait', 'regex'].map((fault) => startStuck(t, fault)));
   const reads = await Promise.all(stuck.map(({ worker }) => interrupter.interrupt(worker)));
   for (const read of reads) assert.notEqual(read, 'no answer');
   for (const { exited } of stuck) assert.equal(await exited, INTERRUPTED_EXIT_CODE);
@@ -107,7 +113,7 @@ async function startStuck(t: TestContext, fault: string) {
   for (;;) {
     deadline.throwIfAborted();
     const before = started.worker.performance.eventLoopUtilization();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, PROBE_MS));
     if (started.worker.performance.eventLoopUtilization(before).idle === 0) return started;
   }
 }
