@@ -13,7 +13,7 @@ import type { Route } from '../../src/contract/route.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { eventually, isTerminal, openChat } from '../fixtures/chat.ts';
 import { startFleet } from '../fixtures/fleet-process.ts';
-import { freeRange, range, takePorts } from '../fixtures/taken-ports.ts';
+import { freeRange, LOW_PORTS, range, takePorts } from '../fixtures/taken-ports.ts';
 
 const REFERENCE_SQL = readFileSync(
   fileURLToPath(new URL('../fixtures/reference-agent/schema.sql', import.meta.url)),
@@ -47,7 +47,7 @@ scheduler:
 type Json = any;
 
 test('appendix C: a directory of the reference, and an empty one', async (t) => {
-  const first = await freeRange(100);
+  const first = await freeRange(100, LOW_PORTS);
   await takePorts(t, range(first, 98), '127.0.0.1');
   const fleet = await startFleet(t, {
     agents: ['casa', 'fresh'],

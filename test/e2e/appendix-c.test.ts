@@ -270,10 +270,12 @@ test('appendix C', async (t) => {
   });
 
   await t.test('appendix C 13: restart answers ok and the agent comes back on its port', async () => {
+    const { port, started_at } = await get('/api/agent-info');
     assert.equal((await ask('POST', '/api/restart')).json.ok, true);
-    await eventually(
-      async () => (await get('/api/health').catch(() => ({}) as Json)).status === 'ok',
-      'back',
-    );
+    const back = await eventually(async () => {
+      const info = await get('/api/agent-info').catch(() => ({}) as Json);
+      return Number(info.started_at) > Number(started_at) && info;
+    }, 'back');
+    assert.equal(back.port, port);
   });
 });
