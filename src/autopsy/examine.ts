@@ -87,10 +87,8 @@ const PAUSE_MS = 10;
 const PAUSES_MAX = 4;
 /** Long enough to be somewhere else by then. */
 const BETWEEN_PAUSES_MS = 2;
-/** How often, and for how long at a time, one is sampled that is not in code of the user when it is paused. */
+/** How often one is sampled that is not in code of the user when it is paused, for as long as a second look takes. */
 const SAMPLE_US = 200;
-const SAMPLING_MS = 50;
-const SAMPLINGS_MAX = 2;
 /** How soon a step ends in code of the user, if ever: V8 forgets steps, too. */
 const STEP_MS = 100;
 const STEPS_MAX = 3;
@@ -100,12 +98,19 @@ const READ_FACTS = `JSON.stringify(globalThis[Symbol.for('${AGENT_FACTS}')]?.() 
 export async function examine(debuggee: Debuggee, surroundings: Surroundings): Promise<Examination> {
   await debuggee.post('Debugger.enable');
   const read = await readPaused(debuggee, surroundings);
-  surroundings.hasMoved();
-  await debuggee.post('Debugger.resume');
-  await surroundings.wait(SECOND_LOOK_MS);
-  if (surroundings.hasMoved()) return { ...read, outcome: 'alive' };
-  await pause(debuggee, surroundings.wait);
-  const ended: Examination = { ...read, outcome: 'ended' };
+  // One that was sampled has been left alone for as long already.
+  if (!read.isSampled) {
+    surroundings.hasMoved();
+    await debuggee.post('Debugger.resume');
+    await surroundings.wait(SECOND_LOOK_MS);
+  }
+  const { isSampled, ...seen } = read;
+  if (surroundings.hasMoved()) {
+    if (isSampled) await debuggee.post('Debugger.resume');
+    return { ...seen, outcome: 'alive' };
+  }
+  if (!isSampled) await pause(debuggee, surroundings.wait);
+  const ended: Examination = { ...seen, outcome: 'ended' };
   surroundings.onEnding?.(ended);
   // Together: it must not run on before the exit. Whether it is answered does not matter: evaluating it fails, because
   // what evaluates has ended.
@@ -120,13 +125,14 @@ export async function examine(debuggee: Debuggee, surroundings: Surroundings): P
 async function readPaused(
   debuggee: Debuggee,
   surroundings: Surroundings,
-): Promise<Omit<Examination, 'outcome'>> {
+): Promise<Omit<Examination, 'outcome'> & { readonly isSampled: boolean }> {
   const seen = await pauseInUser(debuggee, surroundings);
-  const frames = isOfUser(seen, surroundings)
-    ? seen
-    : ((await sampleUser(debuggee, surroundings)) ?? (await stepToUser(debuggee, surroundings)));
+  const isSampled = !isOfUser(seen, surroundings);
+  const frames = isSampled
+    ? ((await sampleUser(debuggee, surroundings)) ?? (await stepToUser(debuggee, surroundings)))
+    : seen;
   const [heap, facts] = await Promise.all([readHeap(debuggee), readFacts(debuggee)]);
-  return { frames: frames ?? seen, heap, facts };
+  return { frames: frames ?? seen, heap, facts, isSampled };
 }
 
 /** Samples cost more the fuller the heap is, some pauses nearly nothing; so those come first. Leaves it paused. */
@@ -152,16 +158,14 @@ async function sampleUser(
 ): Promise<readonly Frame[] | undefined> {
   await debuggee.post('Profiler.enable');
   await debuggee.post('Profiler.setSamplingInterval', { interval: SAMPLE_US });
-  let frames: readonly Frame[] | undefined;
-  for (let samplings = 0; samplings < SAMPLINGS_MAX && frames === undefined; samplings += 1) {
-    await debuggee.post('Profiler.start');
-    await debuggee.post('Debugger.resume');
-    await surroundings.wait(SAMPLING_MS);
-    const { profile } = (await debuggee.post('Profiler.stop')) as { profile: Profile };
-    await pause(debuggee, surroundings.wait);
-    surroundings.onPaused?.();
-    frames = usersStack(profile, (url) => isUsersScript(url, surroundings.ownDir));
-  }
+  await debuggee.post('Profiler.start');
+  surroundings.hasMoved();
+  await debuggee.post('Debugger.resume');
+  await surroundings.wait(SECOND_LOOK_MS);
+  const { profile } = (await debuggee.post('Profiler.stop')) as { profile: Profile };
+  await pause(debuggee, surroundings.wait);
+  surroundings.onPaused?.();
+  const frames = usersStack(profile, (url) => isUsersScript(url, surroundings.ownDir));
   await debuggee.post('Profiler.disable');
   return frames;
 }
