@@ -6,15 +6,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const PER_BATCH = 6;
+/** Files that wait for programs are slow, and would leave one process to go on alone at the end. */
+const PER_BATCH = { e2e: 5, mcp: 5, uploads: 5 };
+const PER_BATCH_ELSE = 10;
 /** Kinds whose tests call functions, talk to a server within their own process, or to programs they have started. */
 const KINDS =
-  /^test\/(bridges|commands|config|contract|e2e|logging|machine|models|repo|scheduler|sdk|storage|tools|turns|usage|vault)\//;
+  /^test\/(bridges|commands|config|contract|e2e|logging|machine|mcp|models|repo|scheduler|sdk|storage|tools|turns|uploads|usage|vault)\//;
 /** They run for long, and are better started apart. */
 const APART =
-  /\/ws-|property|code-cache|documents|watchdog|kill-nine|under-load|death-load|crashes|faults|ports|signals|command-line|terminal|validate|vault-sync/;
+  /\/ws-|property|code-cache|documents|watchdog|kill-nine|under-load|death-load|crashes|faults|ports|signals|command-line|terminal|validate|vault-sync|real-servers|cpu-watch|vitals/;
 const TOUCHES_PROCESS =
-  /process\.(on|once|exit|chdir|memoryUsage|kill|env\.\w+ =|umask)|mock\.|child_process|new Worker\(|performance\.eventLoop|^(before|after|beforeEach|afterEach)\(/m;
+  /process\.(on|once|exit|chdir|memoryUsage|kill|env\.\w+ =|umask)|mock\.|new Worker\(|performance\.eventLoop|^(before|after|beforeEach|afterEach)\(/m;
 
 /** The files to start, in their order: a batch stands where the first of its files stood. `root`: of the project. */
 export function toBatches(files, root, directory) {
@@ -43,7 +45,7 @@ export function toBatches(files, root, directory) {
 function addToGroup(groups, kind, file) {
   for (let n = 1; ; n += 1) {
     const group = groups.get(`${kind}-${n}`) ?? [];
-    if (group.length >= PER_BATCH) continue;
+    if (group.length >= (PER_BATCH[kind] ?? PER_BATCH_ELSE)) continue;
     groups.set(`${kind}-${n}`, [...group, file]);
     return;
   }
