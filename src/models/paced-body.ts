@@ -45,8 +45,8 @@ export interface PacedBodyOptions {
   /** With all that comes, when it comes. */
   readonly onBytes: () => void;
   readonly isUrgent: () => boolean;
-  /** Nobody wants to read what is still held. */
-  readonly isAborted: () => boolean;
+  /** Of the request: nobody wants to read what is still held, nor what would come. */
+  readonly signal: AbortSignal | undefined;
 }
 
 export function paceBody(
@@ -74,7 +74,10 @@ class PacedBody implements UnderlyingSource<Uint8Array> {
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    const { signal } = this.#options;
     this.#controller = controller;
+    if (signal?.aborted) return this.#abort();
+    signal?.addEventListener('abort', this.#abort, { once: true });
     void this.#receive();
   }
 
@@ -84,27 +87,38 @@ class PacedBody implements UnderlyingSource<Uint8Array> {
   }
 
   async cancel(reason: unknown): Promise<void> {
-    this.#controller = undefined;
+    this.#leave();
     this.#goOn?.();
     await this.#reader.cancel(reason);
   }
+
+  /** Not left to `fetch`: Node 20 may forget that a request has a signal while its body is still coming. */
+  readonly #abort = (): void => {
+    const error = this.#options.signal?.reason;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#end = { error };
+    this.#look();
+    this.#goOn?.();
+    // It was told with the same reason, or will never be told anything.
+    this.#reader.cancel(error).catch(() => {});
+  };
 
   /** Settles always: what goes wrong is told to whoever reads. */
   async #receive(): Promise<void> {
     try {
       for (;;) {
         const { done, value } = await this.#reader.read();
-        if (done) break;
+        if (done || this.#controller === undefined) break;
         this.#options.onBytes();
         this.#held.push(value);
         this.#heldBytes += value.byteLength;
         this.#look();
         if (this.#heldBytes >= HELD_BYTES_MAX) await new Promise<void>((resolve) => (this.#goOn = resolve));
       }
-      this.#end = {};
+      this.#end ??= {};
     } catch (error) {
-      this.#end = { error };
-      if (this.#options.isAborted()) this.#held = [];
+      this.#end ??= { error };
     }
     this.#look();
   }
@@ -148,6 +162,11 @@ class PacedBody implements UnderlyingSource<Uint8Array> {
     if (end === undefined) return;
     if ('error' in end) this.#controller?.error(end.error);
     else this.#controller?.close();
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#options.signal?.removeEventListener('abort', this.#abort);
     this.#controller = undefined;
   }
 }

@@ -104,15 +104,32 @@ async function watchedFetch(
   turns: BodyTurns,
   call: WatchedCall | undefined,
 ): Promise<Response> {
-  const response = await fetch(input, { ...init, redirect: 'error' });
+  const response = await unlessAborted(fetch(input, { ...init, redirect: 'error' }), init?.signal);
   call?.touch();
   if (response.body === null) return response;
   const body = paceBody(response.body, {
     turns,
     onBytes: () => call?.touch(),
     isUrgent: () => call?.hasSpoken !== true,
-    isAborted: () => init?.signal?.aborted === true,
+    signal: init?.signal ?? undefined,
   });
   const { status, statusText, headers } = response;
   return new Response(body, { status, statusText, headers });
+}
+
+/** The same for the head of an answer as for its body: a signal that `fetch` forgot ends the wait all the same. */
+function unlessAborted(answer: Promise<Response>, signal: AbortSignal | null | undefined): Promise<Response> {
+  if (!signal) return answer;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      reject(signal.reason);
+      answer.then(
+        ({ body }) => body?.cancel(signal.reason),
+        () => {}, // it was told
+      );
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }

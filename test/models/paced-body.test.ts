@@ -8,7 +8,8 @@ import { createTestClock } from '../fixtures/simulated-clock.ts';
 /** An answer whose bytes come when a test says so. */
 function createAnswer(turns: BodyTurns) {
   let network: ReadableStreamDefaultController<Uint8Array> | undefined;
-  const state = { hasSpoken: false, isAborted: false, reads: 0, cancelled: undefined as unknown, touches: 0 };
+  const state = { hasSpoken: false, reads: 0, cancelled: undefined as unknown, touches: 0 };
+  const abort = new AbortController();
   const source = new ReadableStream<Uint8Array>(
     {
       start: (controller) => {
@@ -29,7 +30,7 @@ function createAnswer(turns: BodyTurns) {
       state.touches += 1;
     },
     isUrgent: () => !state.hasSpoken,
-    isAborted: () => state.isAborted,
+    signal: abort.signal,
   });
   const pieces: string[] = [];
   const reader = body.getReader();
@@ -42,6 +43,7 @@ function createAnswer(turns: BodyTurns) {
   };
   return {
     state,
+    abort,
     pieces,
     reader,
     read,
@@ -142,10 +144,14 @@ describe('the body of an answer', () => {
     const [first, stopped] = [createSpeaking(turns), createSpeaking(turns)];
     for (const { send } of [first, stopped]) send('more');
     await settled();
-    stopped.state.isAborted = true;
-    stopped.fail(new Error('stopped'));
+    const reason = new Error('stopped');
+    stopped.abort.abort(reason);
     await assert.rejects(stopped.ended, /stopped/);
     assert.deepEqual(stopped.pieces, []);
+    assert.equal(stopped.state.cancelled, reason, 'also where what gives the bytes never heard of it');
+    const late = createAnswer(turns);
+    late.abort.abort(reason);
+    await assert.rejects(late.read(), /stopped/);
   });
 
   test('is read a few kilobytes at a time, nothing lost and nothing twice', async () => {
