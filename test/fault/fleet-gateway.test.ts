@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/contract/clock.ts';
 import { Announcement } from '../../src/contract/fleet/announcement.ts';
@@ -137,11 +138,18 @@ test('two hosts share a run directory; what kill -9 leaves of one the next one r
     assert.equal(json.pid, fleet.hostPid);
   }
   const files = ({ hostPid }: FleetProcess) => [`${hostPid}.json`, `${hostPid}.sock`];
+  // What is announced is written anew now and then, beside the file that it replaces.
+  const nowThere = (names: readonly string[]) =>
+    eventually(
+      () => isDeepStrictEqual(readdirSync(first.runDir).sort(), names.toSorted()),
+      `only ${names.join(', ')} in the run directory`,
+    );
   const killed = files(first);
+  await nowThere([...killed, ...files(second)]);
   await first.killGroup();
-  assert.deepEqual(readdirSync(first.runDir).sort(), [...killed, ...files(second)].sort());
+  await nowThere([...killed, ...files(second)]);
   await first.start();
-  assert.deepEqual(readdirSync(first.runDir).sort(), [...files(first), ...files(second)].sort());
+  await nowThere([...files(first), ...files(second)]);
   assert.deepEqual(announced(first).dirs, [first.agent('a1').dir]);
   await Promise.all([first.stop(), second.stop()]);
   assert.deepEqual(readdirSync(first.runDir), []);
