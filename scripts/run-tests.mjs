@@ -1,5 +1,5 @@
 /**
- * Runs test/<kind>/<name>.test.ts, six processes at once, each with one file or with several small ones: many of them wait.
+ * Runs test/<kind>/<name>.test.ts, four processes at once, each with one file or with several small ones.
  *
  *   npm test                        everything
  *   npm test -- storage e2e/ports   only files whose path holds one of these words
@@ -43,7 +43,7 @@ export async function runTests(files, options = {}) {
   if (files.length === 0) throw new Error('No test file matches');
   await compileAll(...['src', 'test', 'clients'].map((name) => join(ROOT, name)));
   const args = [
-    ...['--import', LOADER, '--conditions=development', '--test', '--test-concurrency=6'],
+    ...['--import', LOADER, '--conditions=development', '--test', '--test-concurrency=4'],
     ...[`--test-timeout=${fileMs}`, `--test-reporter=${REPORTER}`, '--test-reporter-destination=stdout'],
     ...nodeOptions,
     ...(areBatched ? toBatches(files, ROOT, BATCHES) : files),
