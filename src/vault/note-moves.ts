@@ -11,9 +11,7 @@ export async function moveNote(
   givenFrom: string,
   givenTo: string,
 ): Promise<{ readonly from: string; readonly to: string }> {
-  const from = await root.locate(givenFrom);
-  const isOtherSpelling = pathKey(givenFrom) === pathKey(givenTo);
-  const to = isOtherSpelling ? givenTo.normalize('NFC') : await root.locate(givenTo);
+  const { from, to, isOtherSpelling } = await locateMove(root, givenFrom, givenTo);
   const source = await root.openFolder(folderOf(from));
   if (source === undefined) throw notFound(from);
   try {
@@ -40,9 +38,7 @@ export async function moveFolder(
   givenFrom: string,
   givenTo: string,
 ): Promise<{ readonly from: string; readonly to: string }> {
-  const from = await root.locate(givenFrom);
-  const isOtherSpelling = pathKey(givenFrom) === pathKey(givenTo);
-  const to = isOtherSpelling ? givenTo.normalize('NFC') : await root.locate(givenTo);
+  const { from, to, isOtherSpelling } = await locateMove(root, givenFrom, givenTo);
   if (pathKey(to).startsWith(`${pathKey(from)}/`)) {
     throw new AppError('vault.path_invalid', `The folder "${from}" cannot be moved into itself`);
   }
@@ -67,6 +63,14 @@ export async function moveFolder(
   } finally {
     await source.close();
   }
+}
+
+/** Another spelling of the same name is meant as it is written, not as it stands on the disk. */
+async function locateMove(root: VaultRoot, givenFrom: string, givenTo: string) {
+  const from = await root.locate(givenFrom);
+  const isOtherSpelling = pathKey(givenFrom) === pathKey(givenTo);
+  const to = isOtherSpelling ? givenTo.normalize('NFC') : await root.locate(givenTo);
+  return { from, to, isOtherSpelling };
 }
 
 /** On a disk that ignores case both names are one file. */
