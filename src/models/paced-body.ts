@@ -92,7 +92,7 @@ class PacedBody implements UnderlyingSource<Uint8Array> {
     await this.#reader.cancel(reason);
   }
 
-  /** Not left to `fetch`: Node 20 may forget that a request has a signal while its body is still coming. */
+  /** Not left to `fetch`: on Node 20 an abort was seen not to reach a body that was still coming. */
   readonly #abort = (): void => {
     const error = this.#options.signal?.reason;
     this.#held = [];

@@ -1,4 +1,5 @@
 /** An agent process that is stuck in its own code while everything that watches it dies. */
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +28,7 @@ test('an agent process that hangs does not outlive its supervisor, and the next 
   await eventually(() => !existsSync(order), 'it hangs');
   await eventually(() => fleet.processes().length >= 2, 'a host and an agent');
   fleet.kill('SIGKILL');
-  await eventually(() => fleet.processes().length === 0, 'the agent is gone');
+  assert.ok(await eventually(() => fleet.processes().length === 0, 'the agent is gone'));
   await fleet.start();
   await fleet.stop();
 });
